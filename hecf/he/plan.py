@@ -1,0 +1,288 @@
+"""A plan: everything that fixes one encrypted matrix product, with its worst-case bounds.
+
+Both operations are ``C = A' B``. For ``gram`` the columns of A and B are encrypted and have
+Euclidean norm at most 1. For ``score`` A holds encrypted shopper embeddings, one a column, summed
+over `summands` retailers; B is a plaintext item matrix whose columns have 1-norm at most 1, plus a
+bias of at most 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hecf.errors import InvalidInput, ParameterError
+from hecf.he.modular import Float
+from hecf.he.packing import ProductPacking
+from hecf.he.parameters import ParameterSet
+
+GRAM = "gram"
+SCORE = "score"
+OPERATIONS = (GRAM, SCORE)
+LEFT = "left"
+RIGHT = "right"
+
+LARGEST_SCALE_BITS = 61
+"""Scaled values must fit a signed 64-bit integer."""
+
+
+@dataclass(frozen=True)
+class ProductPlan:
+    """Layout, parameters, scales and bounds of one encrypted product.
+
+    Parameters
+    ----------
+    scheme : {"ckks", "clear"}
+    operation : {"gram", "score"}
+    inner, left, right : int
+        K, I and J: A is (K, I), B is (K, J).
+    parameters : ParameterSet
+        Ring and primes of the key.
+    level : int
+        How many of the data primes, from the first, the ciphertexts keep.
+    packing : ProductPacking
+    left_scale_bits, right_scale_bits : int
+        Binary logarithms of the scales of A and B.
+    summands : int
+        Encrypted A matrices that are added up before the product.
+    operand_bound : float
+        Largest absolute entry of one encrypted operand; the encryptor refuses more.
+    statistical_bits, releases : int
+        s and tau of the flooding noise.
+
+    Raises
+    ------
+    ParameterError
+        If the result could wrap around the modulus, or a scale does not fit.
+    """
+
+    scheme: str
+    operation: str
+    inner: int
+    left: int
+    right: int
+    parameters: ParameterSet
+    level: int
+    packing: ProductPacking
+    left_scale_bits: int
+    right_scale_bits: int
+    summands: int
+    operand_bound: float
+    statistical_bits: int
+    releases: int
+
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATIONS:
+            raise ParameterError("unknown operation", got=self.operation, expected=OPERATIONS)
+        if min(self.inner, self.left, self.right, self.summands) < 1:
+            raise ParameterError(
+                "a product needs positive sizes", got=(self.inner, self.left, self.right)
+            )
+        if self.packing.ring_degree != self.parameters.ring_degree:
+            raise ParameterError(
+                "the packing belongs to another ring",
+                got=self.packing.ring_degree,
+                expected=self.parameters.ring_degree,
+            )
+        if not 1 <= self.level <= len(self.parameters.primes):
+            raise ParameterError(
+                "a plan's level is out of range",
+                got=self.level,
+                expected=f"1 to {len(self.parameters.primes)}",
+            )
+        scales = (self.left_scale_bits, self.right_scale_bits)
+        if min(scales) < 1 or max(scales) > LARGEST_SCALE_BITS:
+            raise ParameterError(
+                "a scale is out of range", got=f"2^{scales}", expected="2^1 to 2^61"
+            )
+        if self.result_bound >= self.modulus // 2:
+            raise ParameterError(
+                "the result could exceed the modulus",
+                got=f"{self.result_bound.bit_length() + 1} bits",
+                expected=f"less than {self.modulus.bit_length()}",
+            )
+
+    @property
+    def primes(self) -> tuple[int, ...]:
+        """Primes of the ciphertexts, length L."""
+        return self.parameters.primes[: self.level]
+
+    @property
+    def modulus(self) -> int:
+        """Product of the primes of the ciphertexts."""
+        return math.prod(self.primes)
+
+    @property
+    def scale(self) -> float:
+        """Factor between a result and its integer under encryption."""
+        return math.ldexp(1.0, self.left_scale_bits + self.right_scale_bits)
+
+    @cached_property
+    def noise_bound(self) -> int:
+        """Largest absolute noise of a result, as an integer under encryption."""
+        fresh = self.parameters.fresh_noise_bound
+        left, right = 1 << self.left_scale_bits, 1 << self.right_scale_bits
+        degree, m, n = self.parameters.ring_degree, self.packing.left, self.packing.right
+        if self.operation == GRAM:
+            # A column of norm 1 has 1-norm at most sqrt(K); rounding adds at most 1/2 an entry.
+            root = math.isqrt(self.inner) + 1
+            left_norm = m * (left * root + self.inner)
+            right_norm = n * (right * root + self.inner)
+            squares = self.packing.blocks(self.inner) * degree * fresh * fresh
+            noise = fresh * (left_norm + right_norm) + squares
+        else:
+            noise = self.summands * fresh * n * (right + self.inner)
+        return noise + self.parameters.zero_noise_bound
+
+    @cached_property
+    def rounding_bound(self) -> int:
+        """Largest error of a result that rounding to the scales causes, as an integer."""
+        left, right = 1 << self.left_scale_bits, 1 << self.right_scale_bits
+        if self.operation == GRAM:
+            root = math.isqrt(self.inner) + 1
+            return (left + right) * root // 2 + self.inner
+        bound = math.ceil(self.summands * self.operand_bound * left)
+        return self.inner * (bound + self.summands) + self.summands * right + 1
+
+    @cached_property
+    def result_bound(self) -> int:
+        """Largest absolute integer that a decrypted useful coefficient can be."""
+        exact = 1 << (self.left_scale_bits + self.right_scale_bits)
+        if self.operation == SCORE:
+            exact *= math.ceil(self.summands * self.operand_bound) + 1
+        return exact + self.rounding_bound + self.noise_bound
+
+    @property
+    def flooding(self) -> float:
+        """Standard deviation of the noise a release adds, in units of the result.
+
+        ``sqrt(12 tau) 2^(s/2)`` times the worst-case noise (Li, Micciancio, Schultz and Sorrell,
+        CRYPTO 2022, section 4; worst case after Guo et al., USENIX Security 2024).
+        """
+        if self.scheme == "clear":
+            return 0.0
+        factor = math.sqrt(12 * self.releases) * 2 ** (self.statistical_bits / 2)
+        return factor * (self.noise_bound / self.scale)
+
+    @property
+    def error_bound(self) -> float:
+        """Largest error of a decrypted result before flooding, in units of the result."""
+        return (self.noise_bound + self.rounding_bound) / self.scale
+
+    @property
+    def grid_bits(self) -> int:
+        """Released values are rounded to multiples of ``2 ** -grid_bits``."""
+        return 40 if self.scheme == "clear" else max(1, math.ceil(-math.log2(self.flooding)) + 1)
+
+    def operand_shape(self, side: str) -> tuple[int, int, int, int, int]:
+        """Shape (groups, blocks, 2, L, N) of the ciphertext words of an encrypted operand."""
+        groups = (
+            self.packing.left_groups(self.left)
+            if side == LEFT
+            else self.packing.right_groups(self.right)
+        )
+        blocks = self.packing.blocks(self.inner)
+        return (groups, blocks, 2, self.level, self.parameters.ring_degree)
+
+    @property
+    def constant_shape(self) -> tuple[int, int, int, int]:
+        """Shape (left groups, right groups, L, m n) of the useful coefficients of c_0."""
+        groups = self.packing.left_groups(self.left), self.packing.right_groups(self.right)
+        return (*groups, self.level, self.packing.left * self.packing.right)
+
+    @property
+    def tail_shape(self) -> tuple[int, int, int, int, int]:
+        """Shape (left groups, right groups, c_1 to c_last, L, N) of the other components."""
+        groups = self.packing.left_groups(self.left), self.packing.right_groups(self.right)
+        components = 2 if self.operation == GRAM else 1
+        return (*groups, components, self.level, self.parameters.ring_degree)
+
+    def operand_bytes(self, side: str) -> int:
+        """Bytes of one encrypted operand on the wire, without its header."""
+        return WORD_BYTES * math.prod(self.operand_shape(side))
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of the encrypted result on the wire, without its header."""
+        return WORD_BYTES * (math.prod(self.constant_shape) + math.prod(self.tail_shape))
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over every field, 32 bytes; parties compare it before they parse words."""
+        fields = (
+            self.scheme,
+            self.operation,
+            self.inner,
+            self.left,
+            self.right,
+            self.parameters.fingerprint.hex(),
+            self.level,
+            (self.packing.left, self.packing.inner, self.packing.right),
+            self.left_scale_bits,
+            self.right_scale_bits,
+            self.summands,
+            float(self.operand_bound).hex(),
+            self.statistical_bits,
+            self.releases,
+        )
+        return hashlib.sha256(repr(("hecf plan 1", *fields)).encode()).digest()
+
+
+WORD_BYTES = 3
+"""Bytes of one residue modulo a 24-bit prime on the wire."""
+
+
+def check_item_model(plan: ProductPlan, items: Float, bias: Float) -> None:
+    """Refuse an item matrix or bias that a score plan has no room for.
+
+    Raises
+    ------
+    InvalidInput
+        If a shape, a bound or a value is not as planned.
+    """
+    if items.shape != (plan.inner, plan.right):
+        raise InvalidInput(
+            "the item matrix has another shape", got=items.shape, expected=(plan.inner, plan.right)
+        )
+    if bias.shape != (plan.right,):
+        raise InvalidInput("the bias has another shape", got=bias.shape, expected=(plan.right,))
+    if not (np.isfinite(items).all() and np.isfinite(bias).all()):
+        raise InvalidInput("the item matrix or bias is not finite")
+    norm = float(np.abs(items).sum(axis=0).max())
+    # A relative slack of 1e-9 allows for the caller's own normalisation in float64.
+    if norm > 1 + 1e-9:
+        raise InvalidInput(
+            "an item column's 1-norm is too large", got=f"{norm:.6g}", expected="at most 1"
+        )
+    largest = float(np.abs(bias).max())
+    if largest > 1:
+        raise InvalidInput("a bias is too large", got=f"{largest:.6g}", expected="at most 1")
+
+
+def check_operand(plan: ProductPlan, side: str, matrix: Float) -> None:
+    """Refuse a matrix that the bounds of a plan do not cover, before it is encrypted.
+
+    Raises
+    ------
+    InvalidInput
+        If its shape, a value or a column's norm is not as planned.
+    """
+    shape = (plan.inner, plan.left if side == LEFT else plan.right)
+    if matrix.shape != shape:
+        raise InvalidInput("an operand has another shape", got=matrix.shape, expected=shape)
+    if not np.isfinite(matrix).all():
+        raise InvalidInput("an operand is not finite")
+    if plan.operation == GRAM:
+        largest = float(np.sqrt((matrix * matrix).sum(axis=0).max()))
+        what = "a column's norm"
+    else:
+        largest = float(np.abs(matrix).max())
+        what = "an entry"
+    if largest > plan.operand_bound * (1 + 1e-9):
+        raise InvalidInput(
+            f"{what} exceeds the plan's bound", got=f"{largest:.6g}", expected=plan.operand_bound
+        )

@@ -1,0 +1,76 @@
+"""Released results and their bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hecf.errors import MalformedMessage
+from hecf.he.matrices import header, open_header
+from hecf.he.modular import Float
+from hecf.privacy.release import TopScores
+from hecf.protocol.tasks import GramTask, ScoreTask
+
+KIND_RELEASED_BLOCKS = 8
+KIND_RELEASED_SCORES = 9
+
+
+@dataclass(frozen=True)
+class ReleasedBlocks:
+    """Every cross-Gram block of a coalition, ``(first, second) -> (d, d)`` float64."""
+
+    blocks: Mapping[tuple[str, str], Float]
+
+    def to_bytes(self, task: GramTask) -> bytes:
+        """Header and blocks in the order of the task's pairs."""
+        body = b"".join(
+            np.ascontiguousarray(self.blocks[pair], dtype="<f8").tobytes() for pair in task.pairs
+        )
+        return header(KIND_RELEASED_BLOCKS, task.plan.fingerprint) + body
+
+    @classmethod
+    def from_bytes(cls, task: GramTask, data: bytes) -> ReleasedBlocks:
+        """Parse.
+
+        Raises
+        ------
+        Mismatch, MalformedMessage
+            If the bytes are for another task or not finite.
+        """
+        size = task.terms.factors
+        length = 8 * size * size * len(task.pairs)
+        body = open_header(data, KIND_RELEASED_BLOCKS, task.plan.fingerprint, length)
+        values = np.frombuffer(body, dtype="<f8").astype(np.float64).reshape(-1, size, size)
+        if not np.isfinite(values).all():
+            raise MalformedMessage("a released block is not finite")
+        return cls(dict(zip(task.pairs, values, strict=True)))
+
+
+def top_scores_to_bytes(task: ScoreTask, top: TopScores) -> bytes:
+    """Header, positions (int32) and scores (float64) of the best items of every shopper."""
+    parts = (
+        header(KIND_RELEASED_SCORES, task.plan.fingerprint),
+        np.ascontiguousarray(top.items, dtype="<i4").tobytes(),
+        np.ascontiguousarray(top.scores, dtype="<f8").tobytes(),
+    )
+    return b"".join(parts)
+
+
+def top_scores_from_bytes(task: ScoreTask, data: bytes) -> TopScores:
+    """Parse what :func:`top_scores_to_bytes` wrote.
+
+    Raises
+    ------
+    Mismatch, MalformedMessage
+        If the bytes are for another task or a position is not in the catalogue.
+    """
+    shape = (len(task.rows), min(task.terms.top_k, task.items))
+    count = shape[0] * shape[1]
+    body = open_header(data, KIND_RELEASED_SCORES, task.plan.fingerprint, 12 * count)
+    items = np.frombuffer(body[: 4 * count], dtype="<i4").astype(np.int32).reshape(shape)
+    scores = np.frombuffer(body[4 * count :], dtype="<f8").astype(np.float64).reshape(shape)
+    if items.min() < 0 or items.max() >= task.items or not np.isfinite(scores).all():
+        raise MalformedMessage("released scores do not fit the catalogue")
+    return TopScores(items, scores)

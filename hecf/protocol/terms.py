@@ -1,0 +1,152 @@
+"""The terms that all parties of a coalition agree on before anything is uploaded.
+
+The terms are written once, by ``hecf provision``, and lie in every kit. Their fingerprint is
+compared when a party joins and is bound into every task, so that nobody can lower a minimum
+or swap a parameter afterwards (controls C07 and C18).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from hecf.errors import ConfigurationError
+
+FORMAT_VERSION = 1
+SCHEMES = ("ckks", "clear")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_HEX_128 = re.compile(r"[0-9a-f]{32}")
+_HEX_256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a coalition computes, for whom, and how exactly.
+
+    Parameters
+    ----------
+    coalition : str
+        Name of the coalition: lower-case letters, digits and hyphens.
+    identifier : str
+        32 hexadecimal digits drawn at provisioning; two coalitions never share them.
+    scheme : {"ckks", "clear"}
+        Encryption scheme. ``clear`` does not encrypt and exists for tests and comparison.
+    retailers : tuple of str
+        Names in the agreed order; every pair and every target follows it.
+    shoppers : int
+        Rows of the member directory.
+    directory : str
+        SHA-256 of the member directory in hexadecimal.
+    factors : int
+        Columns d of each local embedding.
+    ridge : float
+        Ridge penalty of the joint regression, in units of squared orthonormal columns.
+    decay : float
+        Exponent g of the public prior: factor k is scaled by ``(k + 1) ** -g``.
+    top_k : int
+        Items released for a shopper.
+    statistical_bits : int
+        Security s of the noise that floods a release, in bits.
+    releases : int
+        Results the key holder may release under one key (tau).
+    minimum_shoppers : int
+        Least number of directory rows on which a Gram block may be released.
+
+    Raises
+    ------
+    ConfigurationError
+        If a field is out of its range.
+    """
+
+    coalition: str
+    identifier: str
+    scheme: str
+    retailers: tuple[str, ...]
+    shoppers: int
+    directory: str
+    factors: int = 32
+    ridge: float = 0.1
+    decay: float = 0.5
+    top_k: int = 20
+    statistical_bits: int = 30
+    releases: int = 4096
+    minimum_shoppers: int = 100
+
+    def __post_init__(self) -> None:
+        _check("coalition", self.coalition, _NAME.fullmatch(self.coalition), "a name like 'loyal'")
+        _check("identifier", self.identifier, _HEX_128.fullmatch(self.identifier), "32 hex digits")
+        _check("directory", self.directory, _HEX_256.fullmatch(self.directory), "64 hex digits")
+        _check("scheme", self.scheme, self.scheme in SCHEMES, f"one of {', '.join(SCHEMES)}")
+        _check("retailers", len(self.retailers), len(self.retailers) >= 2, "at least 2")
+        for name in self.retailers:
+            _check("retailer name", name, _NAME.fullmatch(name), "a name like 'grocer'")
+        distinct = len(set(self.retailers)) == len(self.retailers)
+        _check("retailers", ", ".join(self.retailers), distinct, "different names")
+        _check("factors", self.factors, 1 <= self.factors <= 1024, "1 to 1024")
+        _check("ridge", self.ridge, 0 < self.ridge < float("inf"), "a positive number")
+        _check("decay", self.decay, 0 <= self.decay <= 4, "0 to 4")
+        _check("top_k", self.top_k, 1 <= self.top_k <= 10_000, "1 to 10000")
+        _check(
+            "statistical_bits", self.statistical_bits, 20 <= self.statistical_bits <= 80, "20 to 80"
+        )
+        _check("releases", self.releases, 1 <= self.releases <= 1 << 20, "1 to 1048576")
+        _check("minimum_shoppers", self.minimum_shoppers, self.minimum_shoppers >= 2, "at least 2")
+        _check(
+            "shoppers",
+            self.shoppers,
+            self.shoppers >= self.minimum_shoppers,
+            f"at least minimum_shoppers = {self.minimum_shoppers}",
+        )
+        _check("factors", self.factors, self.factors < self.shoppers, "fewer than the shoppers")
+
+    def to_json(self) -> str:
+        """Canonical JSON text: keys sorted, no spaces, format version inside."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Terms:
+        """Parse the JSON text of :meth:`to_json`; unknown or missing fields are errors."""
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError("the terms are not JSON", got=str(error)) from None
+        if not isinstance(content, Mapping):
+            raise ConfigurationError("the terms are not a JSON object")
+        names = {"format_version", *(field.name for field in fields(cls))}
+        if set(content) != names:
+            raise ConfigurationError(
+                "the terms have other fields",
+                got=sorted(set(content) ^ names),
+                expected="no difference",
+            )
+        if content["format_version"] != FORMAT_VERSION:
+            raise ConfigurationError(
+                "the terms have another format version",
+                got=content["format_version"],
+                expected=FORMAT_VERSION,
+            )
+        values = {name: value for name, value in content.items() if name != "format_version"}
+        for field in fields(cls):
+            kinds = {"str": str, "int": int, "float": (int, float), "tuple[str, ...]": list}
+            if not isinstance(values[field.name], kinds[str(field.type)]):  # type: ignore[arg-type]
+                raise ConfigurationError(
+                    f"the terms' field {field.name!r} has another type",
+                    got=type(values[field.name]).__name__,
+                    expected=field.type,
+                )
+        values["retailers"] = tuple(str(name) for name in values["retailers"])
+        return cls(**values)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON in hexadecimal."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _check(name: str, got: object, holds: object, expected: str) -> None:
+    if not holds:
+        raise ConfigurationError(f"the terms' {name} is out of range", got=got, expected=expected)

@@ -1,0 +1,1 @@
+"""Between native messages and protobuf, and payloads in chunks; nothing else."""
