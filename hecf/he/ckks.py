@@ -26,7 +26,7 @@ from hecf.he.modular import (
     to_words,
 )
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import LEFT, ProductPlan, check_operand
+from hecf.he.plan import LEFT, ProductPlan, check_operand, check_scheme
 from hecf.he.seal import SealContext
 
 
@@ -72,7 +72,7 @@ class CkksEncryptor:
         InvalidInput
             If the matrix has another shape, is not finite or exceeds the plan's bound.
         Mismatch
-            If the plan is for other parameters.
+            If the plan is for other parameters or another scheme.
         """
         check_parameters(plan, self._parameters)
         check_operand(plan, side, matrix)
@@ -113,7 +113,7 @@ class CkksDecryptor:
         Raises
         ------
         Mismatch
-            If the product is for other parameters.
+            If the product is for other parameters or another scheme.
         """
         plan = product.plan
         digits = self.decrypt_digits(product)
@@ -140,12 +140,15 @@ class CkksDecryptor:
 
 
 def check_parameters(plan: ProductPlan, parameters: ParameterSet) -> None:
-    """Refuse a plan that was made for another key.
+    """Refuse a plan that was made for another key or scheme.
+
+    A plan of the clear scheme has no flooding noise, so a release under it would be exact.
 
     Raises
     ------
     Mismatch
     """
+    check_scheme(plan, "ckks")
     if plan.parameters != parameters:
         raise Mismatch(
             "the plan has other parameters than the key",

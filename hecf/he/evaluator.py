@@ -4,10 +4,10 @@ Security
 --------
 A result leaves the evaluator only through :meth:`CkksEvaluator._conceal`, which adds a fresh
 encryption of zero and keeps nothing of c_0 but the agreed coefficients. Both are needed. Without
-the first, the components after c_0 are low-rank combinations of the operands' uniform halves, and
-a key holder that knows one column of a retailer's matrix computes the others
-(docs/decisions/0001-conceal-every-component.md); without the second, every unused coefficient
-is a function of the inputs.
+the first, the components after c_0 have a rank structure from which a key holder that also has
+one retailer's upload (because it is that retailer, or colludes with it) computes the whole matrix
+of the other (docs/decisions/0001-conceal-every-component.md); without the second, every unused
+coefficient is a function of the inputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from hecf.errors import Mismatch
 from hecf.he import kernels, ntt, sampling
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_words
-from hecf.he.plan import GRAM, LEFT, RIGHT, SCORE, ProductPlan, check_item_model
+from hecf.he.plan import (
+    GRAM,
+    LEFT,
+    RIGHT,
+    SCORE,
+    ProductPlan,
+    check_item_model,
+    check_scheme,
+)
 from hecf.he.sampling import RandomBytes
 
 CONCEAL_BATCH = 16
@@ -65,6 +73,8 @@ class CkksEvaluator:
         Mismatch
             If an operand belongs to another plan or their number is another.
         """
+        if not operands:
+            raise Mismatch("a sum has no contributions")
         plan = operands[0].plan
         for operand in operands:
             self._check(plan, SCORE, operand, LEFT)
@@ -93,6 +103,8 @@ class CkksEvaluator:
         ------
         InvalidInput
             If items or bias have another shape or exceed their bounds.
+        Mismatch
+            If the operand belongs to another operation, side or parameters.
         """
         plan = shoppers.plan
         self._check(plan, SCORE, shoppers, LEFT)
@@ -161,6 +173,7 @@ class CkksEvaluator:
             raise Mismatch(
                 "the plan is for another operation", got=plan.operation, expected=operation
             )
+        check_scheme(plan, "ckks")
         parameters = self._public_key.parameters
         if plan.parameters != parameters:
             raise Mismatch(

@@ -45,11 +45,15 @@ class ItemModel:
         Raises
         ------
         InvalidInput
-            If a value is not finite.
+            If there are no items, or a value or a column's 1-norm is not finite.
         """
-        if not (np.isfinite(items).all() and np.isfinite(bias).all()):
+        if items.size == 0 or bias.size == 0:
+            raise InvalidInput("an item model has no items", got=items.shape)
+        with np.errstate(over="ignore"):
+            norms = np.abs(items).sum(axis=0)
+        if not (np.isfinite(norms).all() and np.isfinite(bias).all()):
             raise InvalidInput("an item factor or bias is not finite")
-        unit = max(float(np.abs(items).sum(axis=0).max()), float(np.abs(bias).max()), 1e-300)
+        unit = max(float(norms.max()), float(np.abs(bias).max()), 1e-300)
         return cls(items / unit, bias / unit), unit
 
     def to_bytes(self, plan: ProductPlan) -> bytes:

@@ -14,6 +14,9 @@ from hecf.he.modular import Float, Words, centre, exact_terms, reduce_centred, t
 TILE = 512
 """Positions of the transform that are worked on at once: bounds the memory of the kernel."""
 
+SUMMANDS = 255
+"""Words of 24 bits that fit 32 bits on top of one reduced sum."""
+
 
 def multiply(left: Words, right: Words, primes: tuple[int, ...]) -> Words:
     """Multiply packed matrices of ciphertexts or plaintexts.
@@ -54,13 +57,19 @@ def multiply(left: Words, right: Words, primes: tuple[int, ...]) -> Words:
 
 
 def add(operands: list[Words], primes: tuple[int, ...]) -> Words:
-    """Add words of shape (..., L, N) modulo each prime; at most 2**8 operands of 24 bits."""
+    """Add words of shape (..., L, N) modulo each prime."""
     total = operands[0].astype(np.uint32)
-    for words in operands[1:]:
-        total += words
-    for index, prime in enumerate(primes):
-        total[..., index, :] %= prime
+    for start in range(1, len(operands), SUMMANDS):
+        for words in operands[start : start + SUMMANDS]:
+            total += words
+        _reduce_words(total, primes)
     return total
+
+
+def _reduce_words(words: Words, primes: tuple[int, ...]) -> None:
+    """Reduce words of shape (..., L, N) modulo each prime, in place."""
+    for index, prime in enumerate(primes):
+        words[..., index, :] %= prime
 
 
 def _matrices(words: Words, prime: int) -> Float:

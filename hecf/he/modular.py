@@ -19,8 +19,8 @@ Words = NDArray[np.uint32]
 def exact_terms(prime: int) -> int:
     """Return how many products of centred residues add up exactly in float64.
 
-    Centred residues are at most ``(p + 1) / 2`` here, because the float reduction may round a
-    tie or a near-tie either way.
+    Centred residues are at most ``(p + 3) / 2`` here, because the float reduction of a value near
+    2**53 may round a near-tie the wrong way.
     """
     return int((2**53 - 1) // ((prime + 1) // 2 + 1) ** 2)
 

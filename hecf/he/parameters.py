@@ -114,12 +114,14 @@ class ParameterSet:
     def fresh_noise_bound(self) -> int:
         """Largest coefficient of the noise of a fresh public-key encryption.
 
-        ``e u + e_1 + e_2 s`` with ternary u and s, divided by the special prime, plus the
+        ``e u + e_1 + e_2 s`` with ternary u and s, divided by the prime after the last one that
+        the ciphertext keeps (the special prime, or a data prime at a lower level), plus the
         rounding of both components: a worst case, not an average.
         """
         n = self.ring_degree
         before = (2 * n + 1) * ERROR_BOUND
-        return before // self.special_prime + 1 + (n + 1) // 2 + 1
+        divisor = min((*self.primes[1:], self.special_prime))
+        return before // divisor + 1 + (n + 1) // 2 + 1
 
     @property
     def zero_noise_bound(self) -> int:

@@ -15,11 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
-from hecf.errors import InvalidInput, ParameterError
+from hecf.errors import InvalidInput, Mismatch, ParameterError
 from hecf.he.modular import Float
 from hecf.he.packing import ProductPacking
 from hecf.he.parameters import ParameterSet
 
+SCHEMES = ("ckks", "clear")
 GRAM = "gram"
 SCORE = "score"
 OPERATIONS = (GRAM, SCORE)
@@ -50,14 +51,15 @@ class ProductPlan:
     summands : int
         Encrypted A matrices that are added up before the product.
     operand_bound : float
-        Largest absolute entry of one encrypted operand; the encryptor refuses more.
+        Largest absolute entry of one encrypted operand of a score, or norm of a column under a
+        Gram block, which must be 1; the encryptor refuses more.
     statistical_bits, releases : int
         s and tau of the flooding noise.
 
     Raises
     ------
     ParameterError
-        If the result could wrap around the modulus, or a scale does not fit.
+        If the result could wrap around the modulus, or a field is out of its range.
     """
 
     scheme: str
@@ -78,9 +80,19 @@ class ProductPlan:
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:
             raise ParameterError("unknown operation", got=self.operation, expected=OPERATIONS)
-        if min(self.inner, self.left, self.right, self.summands) < 1:
+        check_request(
+            self.scheme,
+            (self.inner, self.left, self.right, self.summands),
+            self.operand_bound,
+            self.statistical_bits,
+            self.releases,
+        )
+        if self.operation == GRAM and (self.summands, self.operand_bound) != (1, 1.0):
+            # The bounds of a Gram block hold for one operand a side with columns of norm 1.
             raise ParameterError(
-                "a product needs positive sizes", got=(self.inner, self.left, self.right)
+                "a Gram block has another sum or bound",
+                got=(self.summands, self.operand_bound),
+                expected=(1, 1.0),
             )
         if self.packing.ring_degree != self.parameters.ring_degree:
             raise ParameterError(
@@ -154,7 +166,8 @@ class ProductPlan:
         exact = 1 << (self.left_scale_bits + self.right_scale_bits)
         if self.operation == SCORE:
             exact *= math.ceil(self.summands * self.operand_bound) + 1
-        return exact + self.rounding_bound + self.noise_bound
+        # The checks of operands and items allow a relative 1e-9 each, together below 2^-28.
+        return exact + (exact >> 28) + 1 + self.rounding_bound + self.noise_bound
 
     @property
     def flooding(self) -> float:
@@ -236,6 +249,48 @@ WORD_BYTES = 3
 """Bytes of one residue modulo a 24-bit prime on the wire."""
 
 
+def check_request(
+    scheme: str,
+    sizes: tuple[int, ...],
+    operand_bound: float,
+    statistical_bits: int,
+    releases: int,
+) -> None:
+    """Refuse what no plan can be made for, before any plan is tried.
+
+    Raises
+    ------
+    ParameterError
+        If the scheme is unknown, or a number is not positive and finite.
+    """
+    if scheme not in SCHEMES:
+        raise ParameterError("unknown scheme", got=scheme, expected=" or ".join(SCHEMES))
+    if min(sizes) < 1:
+        raise ParameterError("a product needs positive sizes", got=sizes)
+    if not 0 < operand_bound < math.inf:
+        raise ParameterError(
+            "an operand's bound is out of range", got=operand_bound, expected="a positive number"
+        )
+    if statistical_bits < 1 or releases < 1:
+        # Zero of either would release an exact decryption.
+        raise ParameterError(
+            "the flooding noise would not flood",
+            got=f"{statistical_bits} bits, {releases} releases",
+            expected="at least 1 of both",
+        )
+
+
+def check_scheme(plan: ProductPlan, scheme: str) -> None:
+    """Refuse a plan of another scheme.
+
+    Raises
+    ------
+    Mismatch
+    """
+    if plan.scheme != scheme:
+        raise Mismatch("the plan is for another scheme", got=plan.scheme, expected=scheme)
+
+
 def check_item_model(plan: ProductPlan, items: Float, bias: Float) -> None:
     """Refuse an item matrix or bias that a score plan has no room for.
 
@@ -252,7 +307,8 @@ def check_item_model(plan: ProductPlan, items: Float, bias: Float) -> None:
         raise InvalidInput("the bias has another shape", got=bias.shape, expected=(plan.right,))
     if not (np.isfinite(items).all() and np.isfinite(bias).all()):
         raise InvalidInput("the item matrix or bias is not finite")
-    norm = float(np.abs(items).sum(axis=0).max())
+    with np.errstate(over="ignore"):
+        norm = float(np.abs(items).sum(axis=0).max())
     # A relative slack of 1e-9 allows for the caller's own normalisation in float64.
     if norm > 1 + 1e-9:
         raise InvalidInput(
@@ -277,7 +333,8 @@ def check_operand(plan: ProductPlan, side: str, matrix: Float) -> None:
     if not np.isfinite(matrix).all():
         raise InvalidInput("an operand is not finite")
     if plan.operation == GRAM:
-        largest = float(np.sqrt((matrix * matrix).sum(axis=0).max()))
+        with np.errstate(over="ignore"):
+            largest = float(np.sqrt((matrix * matrix).sum(axis=0).max()))
         what = "a column's norm"
     else:
         largest = float(np.abs(matrix).max())

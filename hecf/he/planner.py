@@ -18,7 +18,15 @@ from hecf.he.parameters import (
     SPECIAL_PRIME_BITS,
     ParameterSet,
 )
-from hecf.he.plan import GRAM, LARGEST_SCALE_BITS, LEFT, RIGHT, SCORE, ProductPlan
+from hecf.he.plan import (
+    GRAM,
+    LARGEST_SCALE_BITS,
+    LEFT,
+    RIGHT,
+    SCORE,
+    ProductPlan,
+    check_request,
+)
 
 RING_DEGREES = (4096, 8192, 16384)
 MOST_PRIMES = 8
@@ -52,8 +60,10 @@ def plan_gram(
     Raises
     ------
     ParameterError
-        If no parameters in the security table reach the precision.
+        If an argument is out of range, or no parameters in the security table reach the
+        precision.
     """
+    check_request(scheme, (rows, left, right), 1.0, statistical_bits, releases)
 
     def candidates() -> Iterator[ProductPlan]:
         for parameters in _parameter_sets():
@@ -111,8 +121,11 @@ def plan_score(
     Raises
     ------
     ParameterError
-        If no parameters in the security table, or none under the key, reach the precision.
+        If an argument is out of range, or no parameters in the security table, or none under
+        the key, reach the precision.
     """
+    sizes = (factors, shoppers, items, retailers)
+    check_request(scheme, sizes, operand_bound, statistical_bits, releases)
     sets = _parameter_sets() if parameters is None else [parameters]
 
     def candidates() -> Iterator[ProductPlan]:
@@ -154,12 +167,17 @@ def _modulus_bits(parameters: ParameterSet, level: int) -> int:
 
 
 def _packings(degree: int, inner: int, left: int, right: int) -> Iterator[ProductPacking]:
+    # A size beyond the next power of two of its dimension only adds padding, which the inner
+    # dimension takes when all three together do not fill the ring.
+    most_left, most_inner, most_right = (
+        1 << (size - 1).bit_length() for size in (left, inner, right)
+    )
     sizes = [1 << bit for bit in range(degree.bit_length())]
     for m in sizes:
         for n in sizes:
             u = degree // (m * n)
-            # A size beyond the next power of two of its dimension only adds padding.
-            if u >= 1 and m < 2 * left and n < 2 * right and u < 2 * inner:
+            full = m == most_left and n == most_right
+            if u >= 1 and m <= most_left and n <= most_right and (u <= most_inner or full):
                 yield ProductPacking(m, u, n)
 
 

@@ -34,15 +34,17 @@ def centred_binomial(shape: tuple[int, ...], random: RandomBytes) -> Float:
     mask = np.uint32((1 << ERROR_BOUND) - 1)
     bits = np.frombuffer(random(8 * count), dtype=np.uint32).reshape(2, count) & mask
     weights = np.bitwise_count(bits).astype(np.float64)
-    return (weights[0] - weights[1]).reshape(shape)
+    difference: Float = (weights[0] - weights[1]).reshape(shape)
+    return difference
 
 
 def gaussian(shape: tuple[int, ...], random: RandomBytes) -> Float:
-    """Draw standard normal values by inversion of uniform 53-bit fractions.
+    """Draw standard normal values by inversion of the midpoints of 2**52 equal intervals.
 
     The tail ends at 8.2 standard deviations. Callers round the noisy value to a grid that is
     coarse against float64, which hides the low-order bits (Mironov, CCS 2012).
     """
-    integers = np.frombuffer(random(8 * math.prod(shape)), dtype=np.uint64) >> np.uint64(11)
-    uniform: Float = (integers.astype(np.float64) + 0.5) * 2.0**-53
+    integers = np.frombuffer(random(8 * math.prod(shape)), dtype=np.uint64) >> np.uint64(12)
+    # With 52 bits the half is exact; with 53 the largest fraction would round to 1, at infinity.
+    uniform: Float = (integers.astype(np.float64) + 0.5) * 2.0**-52
     return np.asarray(ndtri(uniform), dtype=np.float64).reshape(shape)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hecf.errors import LimitExceeded, ReleaseRefused
+from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
 from hecf.he.plan import GRAM, SCORE
@@ -123,10 +123,24 @@ class ReleaseGate:
 
 @dataclass(frozen=True)
 class ReleaseBudget:
-    """How many ciphertexts may still be released under one key (tau of the flooding noise)."""
+    """How many ciphertexts may still be released under one key (tau of the flooding noise).
+
+    Raises
+    ------
+    InvalidInput
+        If more is spent than the limit, or less than nothing.
+    """
 
     limit: int
     spent: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.spent <= self.limit:
+            raise InvalidInput(
+                "a release budget is out of range",
+                got=f"{self.spent} spent of {self.limit}",
+                expected="0 to the limit",
+            )
 
     def spend(self, count: int) -> ReleaseBudget:
         """Return the budget after `count` more releases.

@@ -1,4 +1,8 @@
-"""Released results and their bytes."""
+"""Released results and their bytes.
+
+The header names the task, not the plan: two tasks of one size share a plan, and the results of
+one must not pass for the other's.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ class ReleasedBlocks:
         body = b"".join(
             np.ascontiguousarray(self.blocks[pair], dtype="<f8").tobytes() for pair in task.pairs
         )
-        return header(KIND_RELEASED_BLOCKS, task.plan.fingerprint) + body
+        return header(KIND_RELEASED_BLOCKS, bytes.fromhex(task.identifier)) + body
 
     @classmethod
     def from_bytes(cls, task: GramTask, data: bytes) -> ReleasedBlocks:
@@ -41,7 +45,7 @@ class ReleasedBlocks:
         """
         size = task.terms.factors
         length = 8 * size * size * len(task.pairs)
-        body = open_header(data, KIND_RELEASED_BLOCKS, task.plan.fingerprint, length)
+        body = open_header(data, KIND_RELEASED_BLOCKS, bytes.fromhex(task.identifier), length)
         values = np.frombuffer(body, dtype="<f8").astype(np.float64).reshape(-1, size, size)
         if not np.isfinite(values).all():
             raise MalformedMessage("a released block is not finite")
@@ -51,7 +55,7 @@ class ReleasedBlocks:
 def top_scores_to_bytes(task: ScoreTask, top: TopScores) -> bytes:
     """Header, positions (int32) and scores (float64) of the best items of every shopper."""
     parts = (
-        header(KIND_RELEASED_SCORES, task.plan.fingerprint),
+        header(KIND_RELEASED_SCORES, bytes.fromhex(task.identifier)),
         np.ascontiguousarray(top.items, dtype="<i4").tobytes(),
         np.ascontiguousarray(top.scores, dtype="<f8").tobytes(),
     )
@@ -68,7 +72,7 @@ def top_scores_from_bytes(task: ScoreTask, data: bytes) -> TopScores:
     """
     shape = (len(task.rows), min(task.terms.top_k, task.items))
     count = shape[0] * shape[1]
-    body = open_header(data, KIND_RELEASED_SCORES, task.plan.fingerprint, 12 * count)
+    body = open_header(data, KIND_RELEASED_SCORES, bytes.fromhex(task.identifier), 12 * count)
     items = np.frombuffer(body[: 4 * count], dtype="<i4").astype(np.int32).reshape(shape)
     scores = np.frombuffer(body[4 * count :], dtype="<f8").astype(np.float64).reshape(shape)
     if items.min() < 0 or items.max() >= task.items or not np.isfinite(scores).all():

@@ -12,14 +12,25 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from hecf.errors import ConfigurationError
 
 FORMAT_VERSION = 1
+LARGEST_RIDGE = 1e12
+MOST_SHOPPERS = (1 << 32) - 1
+"""Rows of the directory travel as 32-bit numbers."""
+
 SCHEMES = ("ckks", "clear")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "tuple[str, ...]": (tuple,),
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +69,7 @@ class Terms:
     Raises
     ------
     ConfigurationError
-        If a field is out of its range.
+        If a field is of another type or out of its range.
     """
 
     coalition: str
@@ -76,6 +87,10 @@ class Terms:
     minimum_shoppers: int = 100
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), str(field.type))
+        for name in self.retailers:
+            _check_type("retailers", name, "str")
         _check("coalition", self.coalition, _NAME.fullmatch(self.coalition), "a name like 'loyal'")
         _check("identifier", self.identifier, _HEX_128.fullmatch(self.identifier), "32 hex digits")
         _check("directory", self.directory, _HEX_256.fullmatch(self.directory), "64 hex digits")
@@ -86,7 +101,7 @@ class Terms:
         distinct = len(set(self.retailers)) == len(self.retailers)
         _check("retailers", ", ".join(self.retailers), distinct, "different names")
         _check("factors", self.factors, 1 <= self.factors <= 1024, "1 to 1024")
-        _check("ridge", self.ridge, 0 < self.ridge < float("inf"), "a positive number")
+        _check("ridge", self.ridge, 0 < self.ridge <= LARGEST_RIDGE, f"up to {LARGEST_RIDGE:g}")
         _check("decay", self.decay, 0 <= self.decay <= 4, "0 to 4")
         _check("top_k", self.top_k, 1 <= self.top_k <= 10_000, "1 to 10000")
         _check(
@@ -100,7 +115,13 @@ class Terms:
             self.shoppers >= self.minimum_shoppers,
             f"at least minimum_shoppers = {self.minimum_shoppers}",
         )
+        _check(
+            "shoppers", self.shoppers, self.shoppers <= MOST_SHOPPERS, f"at most {MOST_SHOPPERS}"
+        )
         _check("factors", self.factors, self.factors < self.shoppers, "fewer than the shoppers")
+        # The canonical text of 1 and 1.0 differs, so both kinds of number become one.
+        object.__setattr__(self, "ridge", float(self.ridge))
+        object.__setattr__(self, "decay", float(self.decay))
 
     def to_json(self) -> str:
         """Canonical JSON text: keys sorted, no spaces, format version inside."""
@@ -109,10 +130,16 @@ class Terms:
 
     @classmethod
     def from_json(cls, text: str) -> Terms:
-        """Parse the JSON text of :meth:`to_json`; unknown or missing fields are errors."""
+        """Parse the JSON text of :meth:`to_json`.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is not a JSON object, or a field is unknown, missing, double or of another type.
+        """
         try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
+            content = json.loads(text, object_pairs_hook=_distinct)
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError("the terms are not JSON", got=str(error)) from None
         if not isinstance(content, Mapping):
             raise ConfigurationError("the terms are not a JSON object")
@@ -123,6 +150,7 @@ class Terms:
                 got=sorted(set(content) ^ names),
                 expected="no difference",
             )
+        _check_type("format_version", content["format_version"], "int")
         if content["format_version"] != FORMAT_VERSION:
             raise ConfigurationError(
                 "the terms have another format version",
@@ -130,21 +158,30 @@ class Terms:
                 expected=FORMAT_VERSION,
             )
         values = {name: value for name, value in content.items() if name != "format_version"}
-        for field in fields(cls):
-            kinds = {"str": str, "int": int, "float": (int, float), "tuple[str, ...]": list}
-            if not isinstance(values[field.name], kinds[str(field.type)]):  # type: ignore[arg-type]
-                raise ConfigurationError(
-                    f"the terms' field {field.name!r} has another type",
-                    got=type(values[field.name]).__name__,
-                    expected=field.type,
-                )
-        values["retailers"] = tuple(str(name) for name in values["retailers"])
+        if isinstance(values["retailers"], list):
+            values["retailers"] = tuple(values["retailers"])
         return cls(**values)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON in hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a JSON object, refusing a name that occurs twice."""
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return content
+
+
+def _check_type(name: str, value: object, kind: str) -> None:
+    # True is an int to Python, and would be a 1 of another fingerprint.
+    if isinstance(value, bool) or not isinstance(value, _KINDS[kind]):
+        raise ConfigurationError(
+            f"the terms' field {name!r} has another type", got=type(value).__name__, expected=kind
+        )
 
 
 def _check(name: str, got: object, holds: object, expected: str) -> None:

@@ -1,0 +1,165 @@
+"""The vertical recommender: shared shoppers, different catalogues.
+
+One retailer's steps, in the order in which :meth:`VerticalRetailer.run` takes them:
+
+1. join, and fetch the coalition's public key;
+2. encrypt the local embedding ``P_r`` and upload it; receive every released block ``P_r' P_s``;
+3. solve the joint ridge regression at home;
+4. declare which members one wants scored, and upload one's own item model;
+5. for every other retailer's task encrypt ``e_r W_rt`` and upload it;
+6. receive the best items of one's own members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hecf.he.item_model import ItemModel
+from hecf.he.plan import LEFT
+from hecf.he.scheme import Encryptor, scheme_by_name
+from hecf.measure import Measurements
+from hecf.models import CrossRetailerRidge, LocalEmbedding
+from hecf.protocol.ports import ComputeNode, KeyHolder
+from hecf.protocol.tasks import EMBEDDING_BOUND, MODEL, GramTask, ScoreTask, gram_plan
+from hecf.protocol.terms import Terms
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """Released best items, best first, in the units of the retailer's own model.
+
+    Parameters
+    ----------
+    rows : tuple of int
+        Positions of the members in the directory.
+    items : int32 array, shape (rows, k)
+        Positions in the retailer's catalogue.
+    scores : float64 array, shape (rows, k)
+    """
+
+    rows: tuple[int, ...]
+    items: NDArray[np.int32]
+    scores: Float
+
+
+class VerticalRetailer:
+    """One retailer of a coalition.
+
+    Parameters
+    ----------
+    terms : Terms
+    name : str
+        The retailer's name in the terms.
+    node : ComputeNode
+    key_holder : KeyHolder
+    measurements : Measurements
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        name: str,
+        node: ComputeNode,
+        key_holder: KeyHolder,
+        measurements: Measurements,
+    ) -> None:
+        self._terms = terms
+        self._name = name
+        self._node = node
+        self._key_holder = key_holder
+        self._measurements = measurements
+        self._scheme = scheme_by_name(terms.scheme)
+
+    def run(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> Recommendations:
+        """Train with the coalition and have some members scored.
+
+        Parameters
+        ----------
+        embedding : LocalEmbedding
+            Fitted on the rows of the member directory, with the terms' number of factors.
+        rows : tuple of int
+            Ascending positions of the members to be scored on this retailer's items.
+
+        Raises
+        ------
+        Mismatch
+            If another party has other terms.
+        PartyMissing, Unavailable
+            If another party does not act or cannot be reached.
+        """
+        encryptor = self.join()
+        ridge = self.train(encryptor, embedding)
+        task, unit = self.declare(embedding, rows)
+        for target in self._terms.retailers:
+            if target != self._name:
+                self.assist(encryptor, embedding, ridge, target)
+        return self.collect(task, unit)
+
+    def join(self) -> Encryptor:
+        """Compare terms with node and key holder, and fetch the public key."""
+        self._node.join(self._terms)
+        self._key_holder.join(self._terms)
+        public_key = self._key_holder.public_key(self._terms)
+        return self._scheme.encryptor(gram_plan(self._terms).parameters, public_key)
+
+    def train(self, encryptor: Encryptor, embedding: LocalEmbedding) -> CrossRetailerRidge:
+        """Contribute the embedding and solve the joint regression from the released blocks."""
+        task = GramTask(self._terms)
+        for name, side in task.parts:
+            if name == self._name:
+                self._contribute(encryptor, task, side, embedding.shoppers)
+        released = self._key_holder.release_blocks(task)
+        return CrossRetailerRidge.fit(
+            released.blocks,
+            self._terms.retailers,
+            ridge=self._terms.ridge,
+            decay=self._terms.decay,
+        )
+
+    def declare(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> tuple[ScoreTask, float]:
+        """Declare one's own score task and upload the item model.
+
+        Returns
+        -------
+        task : ScoreTask
+        unit : float
+            Factor from released scores to the scores of the model; it stays at home.
+        """
+        task = ScoreTask(self._terms, self._name, rows, embedding.items.shape[1])
+        model, unit = ItemModel.scaled(embedding.items, embedding.mean)
+        self._node.declare(task)
+        self._node.contribute(task, MODEL, model.to_bytes(task.plan))
+        return task, unit
+
+    def assist(
+        self,
+        encryptor: Encryptor,
+        embedding: LocalEmbedding,
+        ridge: CrossRetailerRidge,
+        target: str,
+    ) -> None:
+        """Contribute this retailer's share of the embeddings of another's members."""
+        task = self._node.await_score_task(self._terms, target)
+        share = embedding.shoppers[list(task.rows)] @ ridge.maps[self._name, target]
+        # The plan covers entries up to the bound; an outlier is clipped rather than refused.
+        bounded = np.clip(share, -EMBEDDING_BOUND, EMBEDDING_BOUND)
+        self._contribute(encryptor, task, LEFT, np.ascontiguousarray(bounded.T))
+
+    def collect(self, task: ScoreTask, unit: float) -> Recommendations:
+        """Receive the released best items of one's own members."""
+        top = self._key_holder.release_scores(task)
+        return Recommendations(task.rows, top.items, top.scores * unit)
+
+    def _contribute(
+        self, encryptor: Encryptor, task: GramTask | ScoreTask, side: str, matrix: Float
+    ) -> None:
+        with self._measurements.stage("encode"):
+            encoded = encryptor.encode(task.plan, side, matrix)
+        with self._measurements.stage("encrypt"):
+            data = encryptor.encrypt(encoded).to_bytes()
+        self._node.contribute(task, side, data)

@@ -1,0 +1,185 @@
+"""gRPC clients of the compute node and the key holder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+
+from hecf.api.v1 import compute_node_pb2 as node_pb2
+from hecf.api.v1 import compute_node_pb2_grpc, key_holder_pb2_grpc
+from hecf.api.v1 import key_holder_pb2 as holder_pb2
+from hecf.errors import MalformedMessage, Unavailable
+from hecf.measure import Measurements
+from hecf.privacy.release import TopScores
+from hecf.protocol.released import ReleasedBlocks, top_scores_from_bytes
+from hecf.protocol.tasks import GramTask, ScoreTask, Task
+from hecf.protocol.terms import Terms
+from hecf.rpc.counting import CountingChannel
+from hecf.rpc.credentials import TransportIdentity
+from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, server_name
+from hecf.rpc.status import from_rpc_error
+from hecf.wire import messages, transfer
+
+_RETRY_SECONDS = 0.25
+_ANSWER_SECONDS = 15.0
+"""Added to the patience of the other side, so that its own clear error arrives first."""
+
+T = TypeVar("T")
+
+
+class _Client:
+    """A channel to one serving party, with deadlines, errors and counting."""
+
+    def __init__(
+        self,
+        terms: Terms,
+        role: str,
+        address: str,
+        identity: TransportIdentity,
+        *,
+        patience_seconds: float,
+        limits: transfer.Limits,
+        measurements: Measurements,
+    ) -> None:
+        self._terms = terms
+        self._peer = f"the {role} at {address}"
+        self._patience = patience_seconds
+        self._timeout = patience_seconds + _ANSWER_SECONDS
+        self._limits = limits
+        self._measurements = measurements
+        options = [
+            ("grpc.ssl_target_name_override", server_name(terms.identifier, role)),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 500),
+        ]
+        channel = grpc.secure_channel(address, identity.client(), options=options)
+        self._channel: Any = CountingChannel(channel, measurements)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+    def _call(self, method: Callable[..., T], request: Any) -> T:
+        try:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self._peer) from None
+
+    def _upload(self, method: Callable[..., T], requests: Iterator[Any]) -> T:
+        with self._measurements.stage("transfer"):
+            return self._call(method, requests)
+
+    def _download(self, method: Callable[..., Iterator[Any]], request: Any) -> bytes:
+        try:
+            stream = method(request, timeout=self._timeout)
+            first = next(stream, None)
+            if first is None or first.WhichOneof("content") != "manifest":
+                raise MalformedMessage("a download starts with another message")
+            # The wait for the first message is not transfer; what follows is.
+            with self._measurements.stage("transfer"):
+                return transfer.gather(
+                    first.manifest, (message.chunk for message in stream), self._limits
+                )
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self._peer) from None
+
+    def _connect(self, method: Callable[..., T], request: Any) -> T:
+        """Call, trying again while the other side is not up yet."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._call(method, request)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
+
+
+class ComputeNodeClient(_Client):
+    """The compute node over gRPC; see :class:`hecf.protocol.ports.ComputeNode`."""
+
+    def __init__(
+        self, terms: Terms, address: str, identity: TransportIdentity, **options: Any
+    ) -> None:
+        super().__init__(terms, COMPUTE_NODE, address, identity, **options)
+        self._stub = compute_node_pb2_grpc.ComputeNodeServiceStub(self._channel)
+
+    def join(self, terms: Terms) -> None:
+        """Compare terms, waiting for the node to be up."""
+        self._connect(self._stub.Join, node_pb2.JoinRequest(agreement=messages.agreement(terms)))
+
+    def publish_key(self, terms: Terms, public_key: bytes) -> None:
+        """Upload the public key."""
+
+        def requests() -> Iterator[node_pb2.PublishKeyRequest]:
+            yield node_pb2.PublishKeyRequest(manifest=transfer.manifest(public_key))
+            for chunk in transfer.chunks(public_key):
+                yield node_pb2.PublishKeyRequest(chunk=chunk)
+
+        self._upload(self._stub.PublishKey, requests())
+
+    def declare(self, task: ScoreTask) -> None:
+        """Declare a score task."""
+        request = node_pb2.DeclareScoreRequest(task=messages.score_task_message(task))
+        self._call(self._stub.DeclareScore, request)
+
+    def await_score_task(self, terms: Terms, target: str) -> ScoreTask:
+        """Wait until a target has declared its score task."""
+        answer = self._call(self._stub.AwaitScore, node_pb2.AwaitScoreRequest(target=target))
+        return messages.score_task(answer.task, terms)
+
+    def contribute(self, task: Task, what: str, data: bytes) -> None:
+        """Upload the caller's part of a task."""
+
+        def requests() -> Iterator[node_pb2.ContributeRequest]:
+            header = node_pb2.ContributionHeader(
+                task_id=messages.identifier_bytes(task.identifier),
+                side=messages.side_number(what),
+                manifest=transfer.manifest(data),
+            )
+            yield node_pb2.ContributeRequest(header=header)
+            for chunk in transfer.chunks(data):
+                yield node_pb2.ContributeRequest(chunk=chunk)
+
+        self._upload(self._stub.Contribute, requests())
+
+    def fetch(self, task: Task, result: str) -> bytes:
+        """Wait for a result and download it."""
+        identifier = messages.identifier_bytes(task.identifier)
+        request = node_pb2.FetchResultRequest(task_id=identifier, result=result)
+        return self._download(self._stub.FetchResult, request)
+
+
+class KeyHolderClient(_Client):
+    """The key holder over gRPC; see :class:`hecf.protocol.ports.KeyHolder`."""
+
+    def __init__(
+        self, terms: Terms, address: str, identity: TransportIdentity, **options: Any
+    ) -> None:
+        super().__init__(terms, KEY_HOLDER, address, identity, **options)
+        # The key holder itself waits for the node, so its answer may come after two waits.
+        self._timeout += self._patience + _ANSWER_SECONDS
+        self._stub = key_holder_pb2_grpc.KeyHolderServiceStub(self._channel)
+
+    def join(self, terms: Terms) -> None:
+        """Compare terms, waiting for the key holder to be up."""
+        request = holder_pb2.KeyHolderServiceJoinRequest(agreement=messages.agreement(terms))
+        self._connect(self._stub.Join, request)
+
+    def public_key(self, terms: Terms) -> bytes:
+        """Download the public key."""
+        return self._download(self._stub.GetPublicKey, holder_pb2.GetPublicKeyRequest())
+
+    def release_blocks(self, task: GramTask) -> ReleasedBlocks:
+        """Wait for the released Gram blocks."""
+        identifier = messages.identifier_bytes(task.identifier)
+        request = holder_pb2.ReleaseBlocksRequest(task_id=identifier)
+        return ReleasedBlocks.from_bytes(task, self._download(self._stub.ReleaseBlocks, request))
+
+    def release_scores(self, task: ScoreTask) -> TopScores:
+        """Wait for the released best items."""
+        request = holder_pb2.ReleaseScoresRequest(task=messages.score_task_message(task))
+        return top_scores_from_bytes(task, self._download(self._stub.ReleaseScores, request))

@@ -1,0 +1,184 @@
+"""The compute node as a service, whatever the transport.
+
+Every method takes the authenticated party first. What a role may call at all is decided before
+(:mod:`hecf.rpc.authority`); what it may do with a task is decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+
+from hecf.errors import Conflict, Mismatch, PermissionDenied, UnknownTask
+from hecf.he.sampling import RandomBytes
+from hecf.he.scheme import Evaluator, scheme_by_name
+from hecf.measure import Measurements
+from hecf.protocol.computation import check_part, compute
+from hecf.protocol.tasks import GramTask, Part, ScoreTask, Task, TaskState, gram_plan
+from hecf.protocol.terms import Terms
+from hecf.rpc.identity import Party
+from hecf.rpc.store import BlockStore
+from hecf.rpc.waiting import Active, Board, always
+
+
+class ComputeNodeService:
+    """Collects contributions, computes results, and knows no secret.
+
+    Parameters
+    ----------
+    terms : Terms
+        The coalition it serves; other terms are refused.
+    store : BlockStore
+        Where contributions and results lie.
+    random : callable
+        Source of cryptographically secure bytes.
+    patience_seconds : float
+        How long a caller waits for other parties at most.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        store: BlockStore,
+        random: RandomBytes,
+        *,
+        patience_seconds: float,
+        measurements: Measurements | None = None,
+    ) -> None:
+        self.terms = terms
+        self.measurements = measurements or Measurements()
+        self._scheme = scheme_by_name(terms.scheme)
+        self._parameters = gram_plan(terms).parameters
+        self._store = store
+        self._random = random
+        self._board = Board(patience_seconds)
+        self._key: bytes | None = None
+        gram = GramTask(terms)
+        self._states: dict[str, TaskState] = {gram.identifier: TaskState(gram)}
+        self._targets: dict[str, ScoreTask] = {}
+        self._results: dict[tuple[str, str], str] = {}
+        self._computing = threading.Lock()
+        self.received: dict[str, int] = {}
+
+    def publish_key(self, party: Party, public_key: bytes) -> None:
+        """Take the coalition's public key, once.
+
+        Raises
+        ------
+        Conflict
+            If another key was published before.
+        """
+        self._scheme.check_public_key(self._parameters, public_key)
+        with self._board.change():
+            if self._key is not None and self._key != public_key:
+                raise Conflict("another public key was published for this coalition")
+            self._key = public_key
+
+    def declare(self, party: Party, task: ScoreTask) -> None:
+        """Take a score task from its target.
+
+        Raises
+        ------
+        PermissionDenied
+            If the caller is not the target.
+        Conflict
+            If the target has declared another task.
+        """
+        if party.name != task.target:
+            raise PermissionDenied("only its target declares a score task")
+        with self._board.change():
+            known = self._targets.get(task.target)
+            if known is not None and known != task:
+                raise Conflict("this retailer has declared another score task")
+            self._targets[task.target] = task
+            self._states.setdefault(task.identifier, TaskState(task))
+
+    def await_score_task(self, party: Party, target: str, active: Active = always) -> ScoreTask:
+        """Wait until a target has declared its task.
+
+        Raises
+        ------
+        UnknownTask
+            If there is no such retailer.
+        PartyMissing
+            If the target does not declare in time.
+        """
+        if target not in self.terms.retailers:
+            raise UnknownTask("no such task")
+        self._board.wait(lambda: target in self._targets, lambda: target, active)
+        return self._targets[target]
+
+    def contribute(self, party: Party, identifier: str, side: str, data: bytes) -> bool:
+        """Take a retailer's part of a task; the retailer's name is that of its certificate.
+
+        Returns
+        -------
+        bool
+            False if the same bytes were there already.
+
+        Raises
+        ------
+        UnknownTask, InvalidInput, Mismatch, MalformedMessage, Conflict
+            If the task, the part or the bytes are not as agreed. Nothing is stored then.
+        """
+        state = self._state(identifier)
+        part: Part = (party.name, side)
+        state.check(part)
+        check_part(state.task, part, data, self._scheme)
+        # Recorded under the lock, before the file is written: two uploads cannot both win.
+        with self._board.change():
+            accepted = state.accept(part, hashlib.sha256(data).hexdigest())
+            self._store.put(data)
+            self.received[party.name] = self.received.get(party.name, 0) + len(data)
+        return accepted
+
+    def fetch(self, party: Party, identifier: str, result: str, active: Active = always) -> bytes:
+        """Wait for a result and return its bytes.
+
+        Raises
+        ------
+        UnknownTask
+            If there is no such task or result.
+        PartyMissing
+            If a contribution does not come in time.
+        """
+        state = self._state(identifier)
+        if result not in state.task.results:
+            raise UnknownTask("no such task")
+        self._board.wait(
+            lambda: self._key is not None and not state.missing,
+            lambda: ", ".join(state.missing) or "the key holder",
+            active,
+        )
+        with self._computing:
+            digest = self._results.get((identifier, result))
+            if digest is None:
+                digest = self._store.put(self._compute(state, result))
+                self._results[identifier, result] = digest
+        return self._store.get(digest)
+
+    def close(self) -> None:
+        """End every wait; calls that compute go on to their end."""
+        self._board.close()
+
+    def _compute(self, state: TaskState, result: str) -> bytes:
+        with self.measurements.stage("compute"):
+            evaluator = self._evaluator()
+            read: Callable[[Part], bytes] = lambda part: self._store.get(state.digest(part))  # noqa: E731
+            return compute(state.task, result, read, self._scheme, evaluator).to_bytes()
+
+    def _evaluator(self) -> Evaluator:
+        if self._key is None:
+            raise Mismatch("the key holder has not published the public key")
+        return self._scheme.evaluator(self._parameters, self._key, self._random)
+
+    def _state(self, identifier: str) -> TaskState:
+        state = self._states.get(identifier)
+        if state is None:
+            raise UnknownTask("no such task")
+        return state
+
+    def task(self, identifier: str) -> Task:
+        """Return a task by its identifier; raises UnknownTask."""
+        return self._state(identifier).task

@@ -1,0 +1,136 @@
+"""The in-memory transport: the same services, called directly under a fixed identity.
+
+Payloads cross as the bytes that gRPC would carry, the method table is applied, and the bytes are
+counted, so a coalition behaves as it does over the network.
+"""
+
+from __future__ import annotations
+
+from hecf.errors import Mismatch
+from hecf.measure import Measurements
+from hecf.privacy.release import TopScores
+from hecf.protocol.released import ReleasedBlocks, top_scores_from_bytes, top_scores_to_bytes
+from hecf.protocol.tasks import GramTask, ScoreTask, Task
+from hecf.protocol.terms import Terms
+from hecf.rpc.authority import authorise
+from hecf.rpc.compute_node import ComputeNodeService
+from hecf.rpc.identity import Party
+from hecf.rpc.key_holder import KeyHolderService
+from hecf.wire import messages
+
+
+class _Link:
+    """One party's way to one service."""
+
+    service_name: str
+
+    def __init__(
+        self, party: Party, terms: Terms, mine: Measurements, theirs: Measurements
+    ) -> None:
+        self._party = party
+        self._terms = terms
+        self._mine = mine
+        self._theirs = theirs
+
+    def _enter(self, method: str) -> None:
+        if self._party.identifier != self._terms.identifier:
+            raise Mismatch(
+                f"the {self.service_name} shows a certificate that this coalition has not issued"
+            )
+        authorise(self._party, f"/hecf.v1.{self.service_name}/{method}", self._terms.retailers)
+
+    def _sent(self, count: int) -> None:
+        self._mine.add_bytes(sent=count)
+        self._theirs.add_bytes(received=count)
+
+    def _received(self, data: bytes) -> bytes:
+        self._mine.add_bytes(received=len(data))
+        self._theirs.add_bytes(sent=len(data))
+        return data
+
+
+class MemoryComputeNode(_Link):
+    """The compute node in this process; see :class:`hecf.protocol.ports.ComputeNode`."""
+
+    service_name = "ComputeNodeService"
+
+    def __init__(
+        self, service: ComputeNodeService, party: Party, measurements: Measurements
+    ) -> None:
+        super().__init__(party, service.terms, measurements, service.measurements)
+        self._service = service
+
+    def join(self, terms: Terms) -> None:
+        """Compare terms."""
+        self._enter("Join")
+        messages.check_agreement(messages.agreement(terms), self._terms, self._party.name)
+
+    def publish_key(self, terms: Terms, public_key: bytes) -> None:
+        """Hand over the public key."""
+        self._enter("PublishKey")
+        self._sent(len(public_key))
+        self._service.publish_key(self._party, public_key)
+
+    def declare(self, task: ScoreTask) -> None:
+        """Declare a score task."""
+        self._enter("DeclareScore")
+        message = messages.score_task_message(task)
+        self._sent(message.ByteSize())
+        self._service.declare(self._party, messages.score_task(message, self._terms))
+
+    def await_score_task(self, terms: Terms, target: str) -> ScoreTask:
+        """Wait until a target has declared its score task."""
+        self._enter("AwaitScore")
+        task = self._service.await_score_task(self._party, target)
+        message = messages.score_task_message(task)
+        self._received(message.SerializeToString())
+        return messages.score_task(message, terms)
+
+    def contribute(self, task: Task, what: str, data: bytes) -> None:
+        """Hand over the caller's part of a task."""
+        self._enter("Contribute")
+        self._sent(len(data))
+        self._service.contribute(self._party, task.identifier, what, data)
+
+    def fetch(self, task: Task, result: str) -> bytes:
+        """Wait for a result."""
+        self._enter("FetchResult")
+        return self._received(self._service.fetch(self._party, task.identifier, result))
+
+
+class MemoryKeyHolder(_Link):
+    """The key holder in this process; see :class:`hecf.protocol.ports.KeyHolder`."""
+
+    service_name = "KeyHolderService"
+
+    def __init__(
+        self,
+        service: KeyHolderService,
+        party: Party,
+        mine: Measurements,
+        theirs: Measurements,
+    ) -> None:
+        super().__init__(party, service.terms, mine, theirs)
+        self._service = service
+
+    def join(self, terms: Terms) -> None:
+        """Compare terms."""
+        self._enter("Join")
+        messages.check_agreement(messages.agreement(terms), self._terms, self._party.name)
+
+    def public_key(self, terms: Terms) -> bytes:
+        """Return the public key."""
+        self._enter("GetPublicKey")
+        return self._received(self._service.public_key)
+
+    def release_blocks(self, task: GramTask) -> ReleasedBlocks:
+        """Wait for the released Gram blocks."""
+        self._enter("ReleaseBlocks")
+        known, released = self._service.release_blocks(self._party, task.identifier)
+        return ReleasedBlocks.from_bytes(task, self._received(released.to_bytes(known)))
+
+    def release_scores(self, task: ScoreTask) -> TopScores:
+        """Wait for the released best items."""
+        self._enter("ReleaseScores")
+        top = self._service.release_scores(self._party, task)
+        return top_scores_from_bytes(task, self._received(top_scores_to_bytes(task, top)))

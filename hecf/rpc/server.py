@@ -1,0 +1,251 @@
+"""gRPC servers of the compute node and the key holder over mutual TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from hecf.api.v1 import (
+    compute_node_pb2 as node_pb2,
+)
+from hecf.api.v1 import (
+    compute_node_pb2_grpc,
+    key_holder_pb2_grpc,
+)
+from hecf.api.v1 import (
+    key_holder_pb2 as holder_pb2,
+)
+from hecf.errors import ConfigurationError, MalformedMessage
+from hecf.measure import Measurements
+from hecf.protocol.released import top_scores_to_bytes
+from hecf.protocol.terms import Terms
+from hecf.rpc.compute_node import ComputeNodeService
+from hecf.rpc.credentials import TransportIdentity
+from hecf.rpc.identity import Party
+from hecf.rpc.interceptor import GateInterceptor, caller
+from hecf.rpc.key_holder import KeyHolderService
+from hecf.wire import messages, transfer
+
+STOP_SECONDS = 5.0
+"""How long running calls may finish after a stop."""
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """Caps of a server: bytes of one message, bytes of one upload, calls at once."""
+
+    message_bytes: int
+    upload_bytes: int
+    concurrent_calls: int
+
+
+class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
+    """Translates the wire of the compute node to its service."""
+
+    def __init__(self, service: ComputeNodeService, limits: ServerLimits) -> None:
+        self._service = service
+        self._limits = transfer.Limits(limits.upload_bytes)
+
+    def Join(self, request: node_pb2.JoinRequest, context: Any) -> node_pb2.JoinResponse:
+        """Compare terms."""
+        messages.check_agreement(request.agreement, self._service.terms, self._who(context))
+        return node_pb2.JoinResponse()
+
+    def PublishKey(
+        self, request_iterator: Iterator[node_pb2.PublishKeyRequest], context: Any
+    ) -> node_pb2.PublishKeyResponse:
+        """Take the public key."""
+        first = _first(request_iterator, "manifest")
+        data = transfer.gather(first.manifest, _chunks(request_iterator), self._limits)
+        self._service.publish_key(self._caller(context), data)
+        return node_pb2.PublishKeyResponse()
+
+    def DeclareScore(
+        self, request: node_pb2.DeclareScoreRequest, context: Any
+    ) -> node_pb2.DeclareScoreResponse:
+        """Take a score task."""
+        task = messages.score_task(request.task, self._service.terms)
+        self._service.declare(self._caller(context), task)
+        identifier = messages.identifier_bytes(task.identifier)
+        return node_pb2.DeclareScoreResponse(task_id=identifier)
+
+    def AwaitScore(
+        self, request: node_pb2.AwaitScoreRequest, context: Any
+    ) -> node_pb2.AwaitScoreResponse:
+        """Wait for a target's task."""
+        task = self._service.await_score_task(
+            self._caller(context), request.target, context.is_active
+        )
+        return node_pb2.AwaitScoreResponse(task=messages.score_task_message(task))
+
+    def Contribute(
+        self, request_iterator: Iterator[node_pb2.ContributeRequest], context: Any
+    ) -> node_pb2.ContributeResponse:
+        """Take a part of a task."""
+        header = _first(request_iterator, "header").header
+        identifier = messages.identifier_text(header.task_id)
+        side = messages.side_name(header.side)
+        self._service.task(identifier)
+        data = transfer.gather(header.manifest, _chunks(request_iterator), self._limits)
+        accepted = self._service.contribute(self._caller(context), identifier, side, data)
+        return node_pb2.ContributeResponse(accepted_now=accepted)
+
+    def FetchResult(
+        self, request: node_pb2.FetchResultRequest, context: Any
+    ) -> Iterator[node_pb2.FetchResultResponse]:
+        """Wait for a result and send it."""
+        identifier = messages.identifier_text(request.task_id)
+        data = self._service.fetch(
+            self._caller(context), identifier, request.result, context.is_active
+        )
+        yield node_pb2.FetchResultResponse(manifest=transfer.manifest(data))
+        for chunk in transfer.chunks(data):
+            yield node_pb2.FetchResultResponse(chunk=chunk)
+
+    def _caller(self, context: grpc.ServicerContext) -> Party:
+        return caller(context, self._service.terms.identifier)
+
+    def _who(self, context: grpc.ServicerContext) -> str:
+        return self._caller(context).name
+
+
+class KeyHolderServicer(key_holder_pb2_grpc.KeyHolderServiceServicer):
+    """Translates the wire of the key holder to its service."""
+
+    def __init__(self, service: KeyHolderService) -> None:
+        self._service = service
+
+    def Join(
+        self, request: holder_pb2.KeyHolderServiceJoinRequest, context: Any
+    ) -> holder_pb2.KeyHolderServiceJoinResponse:
+        """Compare terms."""
+        name = self._caller(context).name
+        messages.check_agreement(request.agreement, self._service.terms, name)
+        return holder_pb2.KeyHolderServiceJoinResponse()
+
+    def GetPublicKey(
+        self, request: holder_pb2.GetPublicKeyRequest, context: Any
+    ) -> Iterator[holder_pb2.GetPublicKeyResponse]:
+        """Send the public key."""
+        data = self._service.public_key
+        yield holder_pb2.GetPublicKeyResponse(manifest=transfer.manifest(data))
+        for chunk in transfer.chunks(data):
+            yield holder_pb2.GetPublicKeyResponse(chunk=chunk)
+
+    def ReleaseBlocks(
+        self, request: holder_pb2.ReleaseBlocksRequest, context: Any
+    ) -> Iterator[holder_pb2.ReleaseBlocksResponse]:
+        """Wait for the Gram blocks and send them."""
+        identifier = messages.identifier_text(request.task_id)
+        task, released = self._service.release_blocks(self._caller(context), identifier)
+        data = released.to_bytes(task)
+        yield holder_pb2.ReleaseBlocksResponse(manifest=transfer.manifest(data))
+        for chunk in transfer.chunks(data):
+            yield holder_pb2.ReleaseBlocksResponse(chunk=chunk)
+
+    def ReleaseScores(
+        self, request: holder_pb2.ReleaseScoresRequest, context: Any
+    ) -> Iterator[holder_pb2.ReleaseScoresResponse]:
+        """Wait for the best items and send them."""
+        task = messages.score_task(request.task, self._service.terms)
+        top = self._service.release_scores(self._caller(context), task)
+        data = top_scores_to_bytes(task, top)
+        yield holder_pb2.ReleaseScoresResponse(manifest=transfer.manifest(data))
+        for chunk in transfer.chunks(data):
+            yield holder_pb2.ReleaseScoresResponse(chunk=chunk)
+
+    def _caller(self, context: grpc.ServicerContext) -> Party:
+        return caller(context, self._service.terms.identifier)
+
+
+class Server:
+    """A running gRPC server with health service.
+
+    Parameters
+    ----------
+    terms : Terms
+        The coalition whose certificates are admitted.
+    identity : TransportIdentity
+    address : str
+        HOST:PORT.
+    limits : ServerLimits
+    measurements : Measurements
+
+    Raises
+    ------
+    ConfigurationError
+        If the address cannot be bound.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        identity: TransportIdentity,
+        address: str,
+        limits: ServerLimits,
+        measurements: Measurements,
+    ) -> None:
+        gate = GateInterceptor(terms.identifier, terms.retailers, measurements)
+        self._server = grpc.server(
+            ThreadPoolExecutor(limits.concurrent_calls, thread_name_prefix="call"),
+            interceptors=[gate],
+            maximum_concurrent_rpcs=limits.concurrent_calls,
+            options=[
+                ("grpc.max_receive_message_length", limits.message_bytes),
+                ("grpc.max_send_message_length", limits.message_bytes),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.limits = limits
+        try:
+            self.port = self._server.add_secure_port(address, identity.server())
+        except RuntimeError:
+            raise ConfigurationError(
+                "the address cannot be bound", got=address, expected="a free port of this machine"
+            ) from None
+
+    def add_compute_node(self, service: ComputeNodeService) -> None:
+        """Serve a compute node."""
+        compute_node_pb2_grpc.add_ComputeNodeServiceServicer_to_server(
+            ComputeNodeServicer(service, self.limits), self._server
+        )
+
+    def add_key_holder(self, service: KeyHolderService) -> None:
+        """Serve a key holder."""
+        key_holder_pb2_grpc.add_KeyHolderServiceServicer_to_server(
+            KeyHolderServicer(service), self._server
+        )
+
+    def start(self) -> None:
+        """Accept calls."""
+        self._server.start()
+        self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self) -> None:
+        """Refuse new calls, let running ones finish, then stop."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(STOP_SECONDS).wait()
+
+
+def _first(stream: Iterator[Any], field: str) -> Any:
+    message = next(stream, None)
+    if message is None or message.WhichOneof("content") != field:
+        raise MalformedMessage("an upload starts with another message", expected=f"a {field}")
+    return message
+
+
+def _chunks(stream: Iterable[Any]) -> Iterator[bytes]:
+    for message in stream:
+        if message.WhichOneof("content") != "chunk":
+            raise MalformedMessage("an upload continues with another message", expected="a chunk")
+        yield message.chunk
+
+
+__all__ = ["ComputeNodeServicer", "KeyHolderServicer", "Server", "ServerLimits"]

@@ -1,0 +1,69 @@
+"""Ciphertext blocks in files that are named by their digest and written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from hecf.errors import InternalFailure, LimitExceeded
+
+
+class BlockStore:
+    """Bytes by SHA-256 in a folder that only its owner can read.
+
+    Parameters
+    ----------
+    folder : Path
+        Created with mode 0700 if it does not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def put(self, data: bytes) -> str:
+        """Store bytes and return their digest; the same bytes again cost nothing.
+
+        Raises
+        ------
+        LimitExceeded
+            If the disk is full; nothing is left behind.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        target = self._folder / digest
+        if target.exists():
+            return digest
+        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(target)
+        except OSError as error:
+            Path(name).unlink(missing_ok=True)
+            raise LimitExceeded("a block cannot be stored", got=error.strerror) from None
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """Read bytes and check them against their digest.
+
+        Raises
+        ------
+        InternalFailure
+            If the file is gone or was changed.
+        """
+        try:
+            data = (self._folder / digest).read_bytes()
+        except OSError:
+            raise InternalFailure("a stored block is gone") from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise InternalFailure("a stored block was changed")
+        return data
+
+    def clear(self) -> None:
+        """Remove every block."""
+        for path in self._folder.iterdir():
+            path.unlink()

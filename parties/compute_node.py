@@ -1,0 +1,72 @@
+"""The compute node's process. It imports no HE library and opens no file but its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from hecf.measure import Measurements
+from hecf.rpc.compute_node import ComputeNodeService
+from hecf.rpc.server import Server
+from hecf.rpc.store import BlockStore
+from parties.kit import Kit
+
+BLOCKS = "blocks"
+
+
+def make_service(kit: Kit) -> ComputeNodeService:
+    """Build the service of a kit, with an empty store."""
+    store = BlockStore(kit.state / BLOCKS)
+    store.clear()
+    return ComputeNodeService(
+        kit.terms,
+        store,
+        secrets.token_bytes,
+        patience_seconds=kit.configuration.limits.patience_seconds,
+        measurements=Measurements(),
+    )
+
+
+class ComputeNodeProcess:
+    """A compute node that serves until it is stopped."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._service = make_service(kit)
+        self._server = Server(
+            kit.terms,
+            kit.identity,
+            kit.configuration.compute_node.address,
+            kit.server_limits,
+            self._service.measurements,
+        )
+        self._server.add_compute_node(self._service)
+
+    def start(self) -> None:
+        """Accept calls."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Refuse new calls, finish running ones, stop."""
+        self._service.close()
+        self._server.stop()
+
+    def summary(self) -> dict[str, Any]:
+        """Say what the node did and saw."""
+        return summary(self._service)
+
+
+def summary(service: ComputeNodeService) -> dict[str, Any]:
+    """Say what a node's service did and saw."""
+    sizes = [
+        f"{count:,} bytes of ciphertext and item model from {name}"
+        for name, count in sorted(service.received.items())
+    ]
+    return {
+        "role": "compute-node",
+        "name": "compute-node",
+        "pid": os.getpid(),
+        "seconds": service.measurements.seconds,
+        "bytes": service.measurements.bytes,
+        "saw": [*sizes, "no secret key, no pseudonym key, no name of a member or an item"],
+    }

@@ -1,0 +1,76 @@
+"""The whole coalition in one process: the same kits, services and recipe, without a network."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import Any
+
+from hecf.measure import Measurements
+from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
+from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
+from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
+from parties import compute_node, key_holder, retailer
+from parties.decryption_worker import key_store
+from parties.kit import Kit
+
+
+def run(
+    kits: Mapping[str, Kit], on_finished: Callable[[str], None]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run a coalition to its end.
+
+    Parameters
+    ----------
+    kits : mapping of str to Kit
+        Kits of every party by name.
+    on_finished : callable
+        Called with the name of every retailer that has its recommendations.
+
+    Returns
+    -------
+    node, key_holder : dict
+        What the two services did and saw; each retailer writes its own summary.
+
+    Raises
+    ------
+    HecfError
+        The first that a retailer meets.
+    """
+    node_service = compute_node.make_service(kits[COMPUTE_NODE])
+    holder_kit = kits[KEY_HOLDER]
+    holder_measurements = Measurements()
+    store = key_store(holder_kit)
+    public_key = store.load_or_generate()
+    holder_node = MemoryComputeNode(node_service, holder_kit.party, holder_measurements)
+    holder_service = KeyHolderService(
+        holder_kit.terms,
+        public_key,
+        holder_node,
+        LocalReleaser(holder_kit.terms, store.secret(), secrets.token_bytes, holder_measurements),
+        store.budget(),
+        store.record,
+    )
+    holder_node.join(holder_kit.terms)
+    holder_node.publish_key(holder_kit.terms, public_key)
+
+    def take_part(kit: Kit) -> None:
+        measurements = Measurements()
+        node = MemoryComputeNode(node_service, kit.party, measurements)
+        holder = MemoryKeyHolder(holder_service, kit.party, measurements, holder_measurements)
+        retailer.run(kit, node, holder, measurements)
+        on_finished(kit.party.name)
+
+    retailers = holder_kit.terms.retailers
+    with ThreadPoolExecutor(len(retailers)) as pool:
+        running = [pool.submit(take_part, kits[name]) for name in retailers]
+        done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        failed = [future.exception() for future in done if future.exception() is not None]
+        if failed and failed[0] is not None:
+            node_service.close()
+            raise failed[0]
+    return (
+        compute_node.summary(node_service),
+        key_holder.summary(holder_service, holder_measurements),
+    )

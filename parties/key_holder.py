@@ -1,0 +1,85 @@
+"""The key holder's process: keys at rest, a worker that decrypts, a server that releases."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from hecf.measure import Measurements
+from hecf.rpc.client import ComputeNodeClient
+from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.server import Server
+from hecf.wire.transfer import Limits
+from parties.decryption_worker import WorkerReleaser, key_store
+from parties.kit import Kit
+
+
+class KeyHolderProcess:
+    """A key holder that serves until it is stopped.
+
+    Parameters
+    ----------
+    path : Path
+        The kit's ``party.toml``.
+    """
+
+    def __init__(self, kit: Kit, path: Path) -> None:
+        self._kit = kit
+        self._measurements = Measurements()
+        store = key_store(kit)
+        public_key = store.load_or_generate()
+        limits = kit.configuration.limits
+        self._node = ComputeNodeClient(
+            kit.terms,
+            kit.configuration.compute_node.address,
+            kit.identity,
+            patience_seconds=limits.patience_seconds,
+            limits=Limits(limits.upload_bytes),
+            measurements=self._measurements,
+        )
+        self._releaser = WorkerReleaser(path, self._measurements)
+        self._service = KeyHolderService(
+            kit.terms, public_key, self._node, self._releaser, store.budget(), store.record
+        )
+        self._server = Server(
+            kit.terms,
+            kit.identity,
+            kit.configuration.key_holder.address,
+            kit.server_limits,
+            self._measurements,
+        )
+        self._server.add_key_holder(self._service)
+
+    def start(self) -> None:
+        """Hand the public key to the node, then accept calls."""
+        self._node.join(self._kit.terms)
+        self._node.publish_key(self._kit.terms, self._service.public_key)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Refuse new calls, finish running ones, stop."""
+        self._server.stop()
+        self._releaser.close()
+        self._node.close()
+
+    def summary(self) -> dict[str, Any]:
+        """Say what the key holder did and saw."""
+        return summary(self._service, self._measurements)
+
+
+def summary(service: KeyHolderService, measurements: Measurements) -> dict[str, Any]:
+    """Say what a key holder's service did and saw."""
+    return {
+        "role": "key-holder",
+        "name": "key-holder",
+        "pid": os.getpid(),
+        "seconds": measurements.seconds,
+        "bytes": measurements.bytes,
+        "saw": [
+            f"{service.released['gram numbers']:,} numbers of Gram blocks, before their release",
+            f"scores of {service.released['shopper lists']:,} members by position, before the "
+            "best were released",
+            "no ciphertext of a retailer, no pseudonym key, no name of a member or an item",
+        ],
+    }

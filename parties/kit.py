@@ -1,0 +1,116 @@
+"""Open a party's kit: its configuration, the coalition's terms, and its TLS identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from hecf.errors import ConfigurationError
+from hecf.protocol.terms import Terms
+from hecf.rpc.credentials import TransportIdentity
+from hecf.rpc.identity import Party, party_uri
+from hecf.rpc.server import ServerLimits
+from parties.configuration import PartyConfiguration
+from parties.files import read_limited, read_private
+
+_LARGEST_FILE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Kit:
+    """Everything a party needs to start, checked for consistency.
+
+    Parameters
+    ----------
+    configuration : PartyConfiguration
+    terms : Terms
+    identity : TransportIdentity
+    party : Party
+    """
+
+    configuration: PartyConfiguration
+    terms: Terms
+    identity: TransportIdentity
+    party: Party
+
+    @classmethod
+    def load(cls, path: Path, *, role: str | None = None) -> Kit:
+        """Load the kit of a ``party.toml``.
+
+        Parameters
+        ----------
+        path : Path
+        role : str, optional
+            The role it must be for.
+
+        Raises
+        ------
+        ConfigurationError
+            If a file is missing or too open, or the files belong to different coalitions or
+            parties.
+        """
+        configuration = PartyConfiguration.load(path)
+        section, files = configuration.party, configuration.files
+        if role is not None and section.role != role:
+            raise ConfigurationError(
+                f"{path} is the kit of another role", got=section.role, expected=role
+            )
+        terms = Terms.from_json(read_limited(files.terms, _LARGEST_FILE).decode("utf-8", "replace"))
+        identity = TransportIdentity(
+            certificate=read_limited(files.certificate, _LARGEST_FILE),
+            private_key=read_private(files.private_key),
+            authority=read_limited(files.authority, _LARGEST_FILE),
+        )
+        expected = party_uri(terms.identifier, section.role, section.name)
+        found = _uris(identity.certificate, files.certificate)
+        if found != [expected]:
+            raise ConfigurationError(
+                f"{files.certificate} does not belong to this kit",
+                got=", ".join(found) or "no URI",
+                expected=expected,
+            )
+        if section.role == "retailer" and section.name not in terms.retailers:
+            raise ConfigurationError(
+                "the kit's retailer is not in the terms",
+                got=section.name,
+                expected=" or ".join(terms.retailers),
+            )
+        party = Party(terms.identifier, section.role, section.name)
+        return cls(configuration, terms, identity, party)
+
+    @property
+    def server_limits(self) -> ServerLimits:
+        """Caps for a server of this kit."""
+        limits = self.configuration.limits
+        return ServerLimits(limits.message_bytes, limits.upload_bytes, limits.concurrent_calls)
+
+    @property
+    def state(self) -> Path:
+        """Folder for what the party must keep."""
+        return _folder(self.configuration.files.state)
+
+    @property
+    def output(self) -> Path:
+        """Folder for results and the summary."""
+        return _folder(self.configuration.files.output)
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be made", got=error.strerror, expected="a writable folder"
+        ) from None
+    return path
+
+
+def _uris(pem: bytes, path: Path) -> list[str]:
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return names.value.get_values_for_type(x509.UniformResourceIdentifier)
+    except (ValueError, x509.ExtensionNotFound):
+        raise ConfigurationError(f"{path} is no certificate of a party") from None

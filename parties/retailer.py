@@ -1,0 +1,129 @@
+"""The retailer's process: its own data in, recommendations for its own members out."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hecf.errors import ConfigurationError
+from hecf.evaluation import calibrated_recall, ndcg
+from hecf.measure import Measurements
+from hecf.models import LocalEmbedding, MostPopular, top_k
+from hecf.protocol.ports import ComputeNode, KeyHolder
+from hecf.recipes.vertical import Recommendations, VerticalRetailer
+from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
+from hecf.wire.transfer import Limits
+from parties.files import write_private
+from parties.kit import Kit
+from parties.local_data import LocalData, load
+
+RECOMMENDATIONS = "recommendations.parquet"
+SUMMARY = "summary.json"
+
+
+def run_over_grpc(kit: Kit) -> None:
+    """Run the coalition's recipe against the node and key holder of the kit."""
+    measurements = Measurements()
+    limits = kit.configuration.limits
+    options: dict[str, Any] = {
+        "patience_seconds": limits.patience_seconds,
+        "limits": Limits(limits.upload_bytes),
+        "measurements": measurements,
+    }
+    node = ComputeNodeClient(
+        kit.terms, kit.configuration.compute_node.address, kit.identity, **options
+    )
+    key_holder = KeyHolderClient(
+        kit.terms, kit.configuration.key_holder.address, kit.identity, **options
+    )
+    try:
+        run(kit, node, key_holder, measurements)
+    finally:
+        node.close()
+        key_holder.close()
+
+
+def run(
+    kit: Kit, node: ComputeNode, key_holder: KeyHolder, measurements: Measurements
+) -> Recommendations:
+    """Load the data, take part in the coalition, and write recommendations and summary.
+
+    Raises
+    ------
+    HecfError
+        If data, kit or another party is not as agreed; nothing is written then.
+    """
+    data = load(kit)
+    embedding = LocalEmbedding.fit(data.training, kit.terms.factors, kind=_weighting(kit))
+    retailer = VerticalRetailer(kit.terms, kit.party.name, node, key_holder, measurements)
+    recommendations = retailer.run(embedding, data.rows)
+    _write_recommendations(kit, data, recommendations)
+    summary = _summary(kit, data, recommendations, measurements)
+    write_private(kit.output / SUMMARY, json.dumps(summary, indent=1).encode())
+    return recommendations
+
+
+def _weighting(kit: Kit) -> Any:
+    if kit.configuration.data is None:
+        raise ConfigurationError("the kit is not a retailer's", got=kit.party.role)
+    return kit.configuration.data.weighting
+
+
+def _write_recommendations(kit: Kit, data: LocalData, found: Recommendations) -> None:
+    count, k = found.items.shape
+    items = np.array(data.item_ids, dtype=object)
+    table = pa.table(
+        {
+            "user_id": np.repeat(np.array(data.members, dtype=object), k),
+            "item_id": items[found.items.ravel()],
+            "score": found.scores.ravel(),
+            "rank": np.tile(np.arange(1, k + 1), count),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_private(kit.output / RECOMMENDATIONS, sink.getvalue().to_pybytes())
+
+
+def _summary(
+    kit: Kit, data: LocalData, found: Recommendations, measurements: Measurements
+) -> dict[str, Any]:
+    summary: dict[str, Any] = {
+        "role": kit.party.role,
+        "name": kit.party.name,
+        "pid": os.getpid(),
+        "items": len(data.item_ids),
+        "interactions": data.interactions,
+        "scored": len(data.rows),
+        "seconds": measurements.seconds,
+        "bytes": measurements.bytes,
+        "saw": [
+            f"its own {data.interactions:,} interactions with {len(data.item_ids):,} items",
+            f"{len(kit.terms.retailers) * (len(kit.terms.retailers) - 1) // 2} Gram blocks of "
+            f"{kit.terms.factors} x {kit.terms.factors} numbers",
+            f"the best {found.items.shape[1]} items of {len(data.rows):,} members of its own",
+        ],
+    }
+    if data.relevant is not None:
+        popular = MostPopular.fit(data.training).scores
+        by_popularity = top_k(np.tile(popular, (len(data.rows), 1)), found.items.shape[1])[0]
+        summary["metrics"] = {
+            "popularity": _metrics(by_popularity, data),
+            "encrypted": _metrics(found.items.astype(np.int64), data),
+        }
+    return summary
+
+
+def _metrics(recommended: Any, data: LocalData) -> dict[str, float]:
+    total = data.relevant_total
+    if data.relevant is None or total is None:
+        raise ConfigurationError("nothing is known of what the members bought")
+    return {
+        "recall": calibrated_recall(recommended, data.relevant, relevant_total=total),
+        "ndcg": ndcg(recommended, data.relevant, relevant_total=total),
+    }
