@@ -20,6 +20,7 @@ check: $(VENV)/.dev  ## style, types, layers, protos, generated code
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py --check
+	$(BIN)/python docs/write_figures.py --check
 
 format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff check --fix

@@ -20,9 +20,10 @@ def exact_terms(prime: int) -> int:
     """Return how many products of centred residues add up exactly in float64.
 
     Centred residues are at most ``(p + 3) / 2`` here, because the float reduction of a value near
-    2**53 may round a near-tie the wrong way.
+    2**53 may round a near-tie the wrong way. One prime's room is left for the multiple of the
+    prime that the reduction subtracts, which can be larger than the sum.
     """
-    return int((2**53 - 1) // ((prime + 1) // 2 + 1) ** 2)
+    return int((2**53 - prime) // ((prime + 1) // 2 + 1) ** 2)
 
 
 def centre(words: Words, prime: int) -> Float:
@@ -33,7 +34,7 @@ def centre(words: Words, prime: int) -> Float:
 
 
 def reduce_centred(values: Float, prime: int) -> Float:
-    """Reduce exact float64 integers below 2**53 to centred residues, in place."""
+    """Reduce float64 integers of at most ``2**53 - prime`` to centred residues, in place."""
     quotient = values * (1.0 / prime)
     np.rint(quotient, out=quotient)
     quotient *= prime

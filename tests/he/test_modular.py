@@ -49,19 +49,20 @@ def test_worst_case_sums_at_the_bound_are_exact(prime: int) -> None:
 def test_one_term_over_the_bound_is_inexact(prime: int) -> None:
     terms = exact_terms(prime) + 1
     extreme = (prime + 3) // 2
-    rows = np.full((1, 1, terms), float(extreme))
-    columns = np.full((1, terms, 1), float(extreme))
-    # One odd product among even ones, or the other way round, so that the sum is odd.
-    if terms * extreme * extreme % 2 == 0:
-        columns[0, 0, 0] -= 1 if extreme % 2 else 0
-        rows[0, 0, 0] -= 0 if extreme % 2 else 1
-        columns[0, 0, 0] -= 0 if extreme % 2 else 1
-    exact = sum(int(a) * int(b) for a, b in zip(rows[0, 0], columns[0, :, 0], strict=True))
-    assert exact > 1 << 53
-    assert exact % 2 == 1
-    total = np.matmul(rows, columns)[0, 0, 0]
-    assert int(total) != exact
-    assert int(reduce_centred(np.array([total]), prime)[0]) % prime != exact % prime
+    wrong_sums = wrong_residues = 0
+    for less in range(40):
+        rows = np.full((1, 1, terms), float(extreme))
+        columns = np.full((1, terms, 1), float(extreme))
+        columns[0, 0, 0] -= less
+        rows[0, 0, 0] -= less % 3
+        exact = sum(int(a) * int(b) for a, b in zip(rows[0, 0], columns[0, :, 0], strict=True))
+        assert exact > 2**53 - prime
+        total = np.matmul(rows, columns)[0, 0, 0]
+        wrong_sums += int(total) != exact
+        reduced = reduce_centred(np.array([total]), prime)[0]
+        wrong_residues += int(reduced) % prime != exact % prime
+    assert wrong_sums > 0
+    assert wrong_residues > 0
 
 
 @pytest.mark.parametrize("prime", [EVERY_SIZE[-1], EVERY_SIZE[-2]])
@@ -81,12 +82,24 @@ def test_the_kernel_chunks_an_inner_dimension_of_any_length(prime: int, inner: o
     assert [int(value) % prime for value in product[0, :, 0]] == [exact % prime, -exact % prime]
 
 
-@given(st.lists(st.integers(-(2**53) + 1, 2**53 - 1), min_size=1, max_size=50))
+LARGEST = 2**53 - max(EVERY_SIZE)
+
+
+@given(st.lists(st.integers(-LARGEST, LARGEST), min_size=1, max_size=50))
 def test_reduction_keeps_the_residue_and_centres(values: list[int]) -> None:
     for prime in EVERY_SIZE:
         reduced = reduce_centred(np.array(values, dtype=np.float64), prime)
         assert [int(r) % prime for r in reduced] == [v % prime for v in values]
         assert np.abs(reduced).max() <= (prime + 3) // 2
+
+
+def test_reduction_above_its_bound_is_wrong() -> None:
+    # Below 2**53, but the odd multiple of the prime that is nearest is above it.
+    prime, value = 8_380_417, 9_007_199_252_640_642
+    assert prime in EVERY_SIZE
+    assert value < 2**53
+    reduced = reduce_centred(np.array([float(value)]), prime)[0]
+    assert int(reduced) % prime != value % prime
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30))

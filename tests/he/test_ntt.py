@@ -135,8 +135,6 @@ def test_values_agree_with_seal(degree: int) -> None:
     parameters = ParameterSet(degree, data, largest_primes(degree, special, 1)[0])
     context = SealContext(parameters)
     coefficients = np.zeros(degree)
-    # The constant polynomial does not tell orders apart, so a few powers of X are added by
-    # the encoder: X ** (N / 2) is the imaginary unit in every slot.
     encoder = sealapi.CKKSEncoder(context._context)
     plain = sealapi.Plaintext()
     slots = [complex(z) for z in np.arange(degree // 2) % 5 + 1j * (np.arange(degree // 2) % 3)]
@@ -144,8 +142,9 @@ def test_values_agree_with_seal(degree: int) -> None:
     body = _body(_saved(plain.save))
     count = len(data) * degree
     raw = np.frombuffer(body, "<u8", offset=len(body) - 8 * count).reshape(len(data), degree)
-    # Decode the canonical embedding directly: coefficient k is a sum over conjugate slots.
-    exponents = np.array([pow(5, j, 2 * degree) for j in range(degree // 2)])
+    # Undo the canonical embedding directly: coefficient k is a sum over conjugate slots.
+    # Slot j is the value at zeta ** (3 ** j).
+    exponents = np.array([pow(3, j, 2 * degree) for j in range(degree // 2)])
     for k in (0, 1, 2, 3, degree // 2, degree - 1):
         angles = np.exp(-1j * math.pi * (exponents * k % (2 * degree)) / degree)
         coefficients[k] = round(2.0**12 * 2 / degree * float((np.array(slots) * angles).real.sum()))

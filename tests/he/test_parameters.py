@@ -128,9 +128,7 @@ def test_the_largest_primes_are_the_largest() -> None:
 
 
 def test_the_fingerprint_changes_with_every_field() -> None:
-    other = ParameterSet(
-        8192, largest_primes(8192, 24, 3), largest_primes(8192, 30, 1)[0]
-    )
+    other = ParameterSet(8192, largest_primes(8192, 24, 3), largest_primes(8192, 30, 1)[0])
     sets = [
         PARAMETERS,
         ParameterSet(8192, other.primes, other.special_prime),

@@ -1,0 +1,78 @@
+"""Write the figures in the documents from results files, or check that they have not drifted.
+
+Usage: ``python docs/write_figures.py [--check]``. Results are made with
+``hecf demo --json docs/results/demo.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+
+
+def demo_figures(results: Mapping[str, Any]) -> str:
+    """Quality and cost of one run of the demonstration, as Markdown."""
+    lines = [
+        "| target | recall@20 most popular | in clear | encrypted | NDCG@20 most popular "
+        "| in clear | encrypted |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, metrics in results["targets"].items():
+        cells = [
+            f"{metrics[metric][model]:.3f}"
+            for metric in ("recall@20", "ndcg@20")
+            for model in ("popularity", "clear", "encrypted")
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    seconds, agreement = results["seconds"], results["agreement"]
+    sent = sum(count["sent"] for count in results["bytes"].values())
+    parameters = results["parameters"]
+    lines += [
+        "",
+        f"One run on two cores: {seconds['total']:.0f} s under encryption, "
+        f"{seconds['clear']:.1f} s in clear; {sent / 1e6:.0f} MB sent by all processes "
+        "together, largest score error "
+        f"{agreement['max_abs_score_error']:.0e}, {100 * agreement['top20_overlap']:.1f} % of the "
+        f"best 20 items the same. Ring degree {parameters['ring_degree']}, modulus "
+        f"{parameters['modulus_bits']} bits, {parameters['security_bits']}-bit security.",
+    ]
+    return "\n".join(lines)
+
+
+BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
+    "demo": ("README.md", "demo.json", demo_figures),
+}
+
+
+def main() -> int:
+    """Write or check every block; the exit code says whether the documents were up to date."""
+    drifted = []
+    for name, (document, source, figures) in BLOCKS.items():
+        path = ROOT / document
+        text = path.read_text()
+        content = figures(json.loads((RESULTS / source).read_text()))
+        block = f"<!-- figures: {name} -->\n{content}\n<!-- end -->"
+        pattern = rf"<!-- figures: {name} -->.*?<!-- end -->"
+        fresh, count = re.subn(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+        if count != 1:
+            raise SystemExit(f"{document} has {count} blocks named {name}, expected 1")
+        if fresh == text:
+            continue
+        drifted.append(f"{document}: {name}")
+        if sys.argv[1:] != ["--check"]:
+            path.write_text(fresh)
+    if sys.argv[1:] == ["--check"] and drifted:
+        sys.stderr.write(f"figures differ from docs/results: {', '.join(drifted)}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
