@@ -114,19 +114,19 @@ class EncryptedProduct:
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A CKKS public key: uint64 NTT values of shape (2, L + 1, N), the special prime last."""
+    """A CKKS public key: uint64 NTT values of shape (2, chain, N), the special prime last."""
 
     parameters: ParameterSet
     words: NDArray[np.uint64]
 
     def __post_init__(self) -> None:
         parameters = self.parameters
-        shape = (2, len(parameters.primes) + 1, parameters.ring_degree)
+        shape = (2, len(parameters.chain), parameters.ring_degree)
         if self.words.shape != shape or self.words.dtype != np.uint64:
             raise MalformedMessage(
                 "a public key has another shape", got=self.words.shape, expected=shape
             )
-        for index, prime in enumerate((*parameters.primes, parameters.special_prime)):
+        for index, prime in enumerate(parameters.chain):
             if int(self.words[:, index].max()) >= prime:
                 raise MalformedMessage("a residue of the public key is not below its prime")
 
@@ -140,7 +140,7 @@ class PublicKey:
     @classmethod
     def from_bytes(cls, parameters: ParameterSet, data: bytes) -> PublicKey:
         """Parse and check; errors as for :meth:`EncryptedMatrix.from_bytes`."""
-        shape = (2, len(parameters.primes) + 1, parameters.ring_degree)
+        shape = (2, len(parameters.chain), parameters.ring_degree)
         body = open_header(
             data, KIND_PUBLIC_KEY, parameters.fingerprint, KEY_WORD_BYTES * math.prod(shape)
         )

@@ -37,8 +37,9 @@ class ParameterSet:
         N; one of the degrees of :data:`MODULUS_BITS_128`.
     primes : tuple of int
         Data primes, each below ``2**24`` and 1 modulo 2N.
-    special_prime : int
-        Prime of at most 60 bits, 1 modulo 2N, used during encryption only.
+    special_prime : int or None
+        Prime of at most 60 bits, 1 modulo 2N, which public-key encryption divides away together
+        with most of its noise. Secret-key encryption does without.
 
     Raises
     ------
@@ -48,7 +49,7 @@ class ParameterSet:
 
     ring_degree: int
     primes: tuple[int, ...]
-    special_prime: int
+    special_prime: int | None
 
     def __post_init__(self) -> None:
         if self.ring_degree not in MODULUS_BITS_128:
@@ -59,10 +60,9 @@ class ParameterSet:
             )
         if not self.primes:
             raise ParameterError("a parameter set needs at least one data prime")
-        chain = (*self.primes, self.special_prime)
-        if len(set(chain)) != len(chain):
-            raise ParameterError("the primes of a parameter set must differ", got=chain)
-        for prime in chain:
+        if len(set(self.chain)) != len(self.chain):
+            raise ParameterError("the primes of a parameter set must differ", got=self.chain)
+        for prime in self.chain:
             if prime % (2 * self.ring_degree) != 1 or not is_prime(prime):
                 raise ParameterError(
                     "a modulus is unsuitable",
@@ -76,7 +76,7 @@ class ParameterSet:
                     got=f"{prime.bit_length()} bits",
                     expected=f"at most {DATA_PRIME_BITS}",
                 )
-        if self.special_prime.bit_length() > 60:
+        if self.special_prime is not None and self.special_prime.bit_length() > 60:
             raise ParameterError(
                 "the special prime is too large",
                 got=f"{self.special_prime.bit_length()} bits",
@@ -90,20 +90,32 @@ class ParameterSet:
             )
 
     @classmethod
-    def with_data_primes(cls, ring_degree: int, count: int) -> ParameterSet:
-        """Choose the `count` largest suitable data primes and a special prime."""
+    def with_data_primes(
+        cls,
+        ring_degree: int,
+        count: int,
+        *,
+        special: bool = True,
+        bits: int = DATA_PRIME_BITS,
+    ) -> ParameterSet:
+        """Choose the `count` largest data primes below ``2**bits``, and perhaps a special prime."""
         if ring_degree not in MODULUS_BITS_128:
-            return cls(ring_degree, (), 0)
+            return cls(ring_degree, (), None)
         return cls(
             ring_degree,
-            largest_primes(ring_degree, DATA_PRIME_BITS, count),
-            largest_primes(ring_degree, SPECIAL_PRIME_BITS, 1)[0],
+            largest_primes(ring_degree, bits, count),
+            largest_primes(ring_degree, SPECIAL_PRIME_BITS, 1)[0] if special else None,
         )
 
     @property
     def modulus_bits(self) -> int:
         """Bits of the product of all primes, the special prime included."""
-        return (math.prod(self.primes) * self.special_prime).bit_length()
+        return math.prod(self.chain).bit_length()
+
+    @property
+    def chain(self) -> tuple[int, ...]:
+        """Every prime, the special prime last."""
+        return self.primes if self.special_prime is None else (*self.primes, self.special_prime)
 
     @property
     def security_bits(self) -> int:
@@ -118,10 +130,10 @@ class ParameterSet:
         the ciphertext keeps (the special prime, or a data prime at a lower level), plus the
         rounding of both components: a worst case, not an average.
         """
-        n = self.ring_degree
-        before = (2 * n + 1) * ERROR_BOUND
-        divisor = min((*self.primes[1:], self.special_prime))
-        return before // divisor + 1 + (n + 1) // 2 + 1
+        if self.special_prime is None:
+            return self.zero_noise_bound
+        divisor = min(self.chain[1:])
+        return self.zero_noise_bound // divisor + 1 + (self.ring_degree + 1) // 2 + 1
 
     @property
     def zero_noise_bound(self) -> int:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from hecf.he.modular import Float
@@ -26,6 +27,19 @@ def ternary(shape: tuple[int, ...], random: RandomBytes) -> Float:
         fresh = np.frombuffer(random(count + count // 64 + 64), dtype=np.uint8)
         kept = np.concatenate([kept, fresh[fresh < 255]])
     return (kept[:count] % 3).astype(np.float64).reshape(shape) - 1.0
+
+
+def uniform(shape: tuple[int, ...], prime: int, random: RandomBytes) -> NDArray[np.uint32]:
+    """Draw uniform residues below a prime of at most 24 bits, by rejection of 24-bit integers."""
+    count = math.prod(shape)
+    kept = np.empty(0, dtype=np.uint32)
+    while kept.size < count:
+        missing = count - kept.size
+        octets = np.zeros((missing + missing // 16 + 64, 4), dtype=np.uint8)
+        octets[:, :3] = np.frombuffer(random(3 * len(octets)), dtype=np.uint8).reshape(-1, 3)
+        fresh = octets.view("<u4").ravel()
+        kept = np.concatenate([kept, fresh[fresh < prime]])
+    return kept[:count].reshape(shape)
 
 
 def centred_binomial(shape: tuple[int, ...], random: RandomBytes) -> Float:

@@ -22,6 +22,7 @@ import zstandard
 from numpy.typing import NDArray
 
 from hecf.errors import ParameterError
+from hecf.he.modular import centre
 from hecf.he.ntt import Transform, transform
 from hecf.he.parameters import ParameterSet
 
@@ -44,10 +45,9 @@ class SealContext:
 
     def __init__(self, parameters: ParameterSet) -> None:
         self.parameters = parameters
-        chain = [*parameters.primes, parameters.special_prime]
         literal = sealapi.EncryptionParameters(sealapi.SCHEME_TYPE.CKKS)
         literal.set_poly_modulus_degree(parameters.ring_degree)
-        literal.set_coeff_modulus([sealapi.Modulus(prime) for prime in chain])
+        literal.set_coeff_modulus([sealapi.Modulus(prime) for prime in parameters.chain])
         self._context = sealapi.SEALContext(literal, True, sealapi.SEC_LEVEL_TYPE.TC128)
         if not self._context.parameters_set():
             raise ParameterError(
@@ -76,6 +76,13 @@ class SealContext:
         generator.create_public_key(public)
         words = self._ciphertext_words(_saved(public.save))
         return _saved(generator.secret_key().save), words
+
+    def secret_polynomial(self, secret: bytes) -> NDArray[np.int8]:
+        """Coefficients of a secret key of this process's own keeping: ternary, shape (N,)."""
+        words = _polynomials(secret, len(self.parameters.chain), self.parameters.ring_degree)
+        prime = self.parameters.primes[0]
+        values = centre(self._from_seal(words[0]).astype(np.uint32), prime)
+        return self._transform.inverse(values).astype(np.int8)
 
     def encryptor(self, public_words: Words64) -> SealEncryptor:
         """Return an encryptor for a checked public key of shape (2, L + 1, N)."""
@@ -171,10 +178,8 @@ class SealDecryptor:
         _load(lambda path: ciphertext.load(self._context._context, path), composed)
         plain = sealapi.Plaintext()
         self._decryptor.decrypt(ciphertext, plain)
-        body = _body(_saved(plain.save))
-        degree = words.shape[2]
-        values = np.frombuffer(body, dtype="<u8", offset=len(body) - 8 * level * degree)
-        return self._context._from_seal(values.reshape(level, degree)).astype(np.uint32)
+        values = _polynomials(_saved(plain.save), level, words.shape[2])
+        return self._context._from_seal(values).astype(np.uint32)
 
 
 def _version() -> tuple[int, int]:
@@ -204,6 +209,13 @@ def _load(load: Callable[[str], None], data: bytes) -> None:
         load(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
+
+
+def _polynomials(saved: bytes, primes: int, degree: int) -> Words64:
+    """Words (primes, N) at the end of a plaintext or secret key that SEAL saved here."""
+    body = _body(saved)
+    words = np.frombuffer(body, dtype="<u8", offset=len(body) - 8 * primes * degree)
+    return words.reshape(primes, degree)
 
 
 def _body(saved: bytes) -> bytes:

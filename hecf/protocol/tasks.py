@@ -18,7 +18,7 @@ import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations
 
 from hecf.errors import Conflict, InvalidInput
@@ -178,9 +178,8 @@ class ScoreTask:
 
 Task = GramTask | ScoreTask
 
-_PLANS: dict[str, ProductPlan] = {}
 
-
+@lru_cache(maxsize=16)
 def gram_plan(terms: Terms) -> ProductPlan:
     """Plan the Gram blocks of a coalition; its parameters are those of the coalition's key.
 
@@ -189,17 +188,15 @@ def gram_plan(terms: Terms) -> ProductPlan:
     ParameterError
         If no secure parameters give the precision.
     """
-    if terms.fingerprint not in _PLANS:
-        _PLANS[terms.fingerprint] = plan_gram(
-            scheme=terms.scheme,
-            rows=terms.shoppers,
-            left=terms.factors,
-            right=terms.factors,
-            precision=GRAM_PRECISION,
-            statistical_bits=terms.statistical_bits,
-            releases=terms.releases,
-        )
-    return _PLANS[terms.fingerprint]
+    return plan_gram(
+        scheme=terms.scheme,
+        rows=terms.shoppers,
+        left=terms.factors,
+        right=terms.factors,
+        precision=GRAM_PRECISION,
+        statistical_bits=terms.statistical_bits,
+        releases=terms.releases,
+    )
 
 
 def _digest(kind: str, terms: Terms, plan: ProductPlan, *more: bytes) -> str:

@@ -1,0 +1,1 @@
+"""What the encryption costs: one module per operation, each beside its baselines in one run."""
