@@ -127,9 +127,8 @@ def _processor() -> str:
 
 
 def _simd() -> list[str]:
-    from numpy._core._multiarray_umath import __cpu_features__
-
-    return sorted(name for name, present in __cpu_features__.items() if present)
+    found: list[str] = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    return sorted(found)
 
 
 def rng(seed: int = 0) -> np.random.Generator:

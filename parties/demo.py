@@ -80,7 +80,8 @@ def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
         outcome = runner(provisioned.kits, folder, progress)
         progress("computing the clear twin for comparison")
         reference = _run_reference(provisioned.kits, folder)
-        return _results(provisioned.terms, configuration, outcome, reference)
+        results = _results(provisioned.terms, configuration, outcome, reference)
+        return {**results, "transport": options.transport}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from hecf.errors import ConfigurationError
 from hecf.protocol.terms import Terms
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import Party, party_uri
 from hecf.rpc.server import ServerLimits
-from parties.configuration import PartyConfiguration
+from parties.configuration import FilesSection, PartyConfiguration
 from parties.files import read_limited, read_private
 
 _LARGEST_FILE = 1 << 20
@@ -77,6 +80,7 @@ class Kit:
                 got=section.name,
                 expected=" or ".join(terms.retailers),
             )
+        _check_credential(identity, files)
         party = Party(terms.identifier, section.role, section.name)
         return cls(configuration, terms, identity, party)
 
@@ -97,6 +101,40 @@ class Kit:
         return _folder(self.configuration.files.output)
 
 
+def _check_credential(identity: TransportIdentity, files: FilesSection) -> None:
+    """Refuse now what would fail later as a handshake that nobody can explain."""
+    certificate = _certificate(identity.certificate, files.certificate)
+    authority = _certificate(identity.authority, files.authority)
+    try:
+        key = serialization.load_pem_private_key(identity.private_key, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigurationError(
+            f"{files.private_key} cannot be read", got="other bytes", expected="a private key"
+        ) from None
+    if key.public_key() != certificate.public_key():
+        raise ConfigurationError(
+            f"{files.private_key} does not belong to the certificate",
+            got="another key",
+            expected=f"the key of {files.certificate}",
+        )
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        raise ConfigurationError(
+            f"{files.certificate} was not issued by the kit's authority",
+            got="another issuer",
+            expected=f"the authority of {files.authority}",
+        ) from None
+    now = datetime.now(UTC)
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        raise ConfigurationError(
+            f"{files.certificate} is not valid now",
+            got=f"{now:%Y-%m-%d %H:%M} UTC",
+            expected=f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} "
+            f"to {certificate.not_valid_after_utc:%Y-%m-%d %H:%M}",
+        )
+
+
 def _folder(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,10 +145,20 @@ def _folder(path: Path) -> Path:
     return path
 
 
+def _certificate(pem: bytes, path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        raise ConfigurationError(
+            f"{path} cannot be read", got="other bytes", expected="a certificate"
+        ) from None
+
+
 def _uris(pem: bytes, path: Path) -> list[str]:
     try:
-        certificate = x509.load_pem_x509_certificate(pem)
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = _certificate(pem, path).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
         return names.value.get_values_for_type(x509.UniformResourceIdentifier)
     except (ValueError, x509.ExtensionNotFound):
         raise ConfigurationError(f"{path} is no certificate of a party") from None

@@ -127,6 +127,12 @@ def _aligned(
     interactions = int(counts.sum())
     if hidden is None:
         rows = np.flatnonzero(np.diff(counts.indptr) == 0)
+        if rows.size == 0:
+            raise InvalidInput(
+                "this retailer has seen every member, so there is nobody to recommend to",
+                got="0 members without interactions",
+                expected="at least 1",
+            )
         members = tuple(directory.pseudonyms[row].hex() for row in rows)
         return LocalData(
             counts, matrix.item_ids, names, tuple(rows.tolist()), members, None, None, interactions

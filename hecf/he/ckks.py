@@ -22,12 +22,12 @@ from hecf.he.modular import (
     centre,
     digits_to_float,
     recombine,
-    residues,
     to_words,
 )
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import LEFT, ProductPlan, check_operand, check_scheme
+from hecf.he.plan import OperandPlan, ProductPlan, check_scheme
 from hecf.he.seal import SealContext
+from hecf.he.summation import SumPlan
 
 
 def generate_keys(parameters: ParameterSet) -> tuple[SecretKey, PublicKey]:
@@ -40,7 +40,7 @@ def generate_keys(parameters: ParameterSet) -> tuple[SecretKey, PublicKey]:
 class EncodedMatrix:
     """An operand as plaintext polynomials: uint32 NTT values (groups, blocks, L, N)."""
 
-    plan: ProductPlan
+    plan: OperandPlan
     side: str
     words: Words
 
@@ -58,12 +58,12 @@ class CkksEncryptor:
         self._parameters = public_key.parameters
         self._encryptor = SealContext(public_key.parameters).encryptor(public_key.words)
 
-    def encode(self, plan: ProductPlan, side: str, matrix: Float) -> EncodedMatrix:
+    def encode(self, plan: OperandPlan, side: str, matrix: Float) -> EncodedMatrix:
         """Scale one operand of a product to integers and lay it out in polynomials.
 
         Parameters
         ----------
-        plan : ProductPlan
+        plan : ProductPlan or SumPlan
         side : {"left", "right"}
         matrix : float64 array, shape (plan.inner, plan.left or plan.right)
 
@@ -75,15 +75,7 @@ class CkksEncryptor:
             If the plan is for other parameters or another scheme.
         """
         check_parameters(plan, self._parameters)
-        check_operand(plan, side, matrix)
-        bits = plan.left_scale_bits if side == LEFT else plan.right_scale_bits
-        integers = np.rint(np.ldexp(matrix, bits)).astype(np.int64)
-        pack = plan.packing.pack_left if side == LEFT else plan.packing.pack_right
-        values = ntt.forward(plan.primes, residues(pack(integers), plan.primes))
-        words = np.empty(values.shape, dtype=np.uint32)
-        for index, prime in enumerate(plan.primes):
-            words[..., index, :] = to_words(values[..., index, :], prime)
-        return EncodedMatrix(plan, side, words)
+        return EncodedMatrix(plan, side, plan.encode(side, matrix))
 
     def encrypt(self, encoded: EncodedMatrix) -> EncryptedMatrix:
         """Add an encoded operand to fresh encryptions of zero."""
@@ -120,6 +112,25 @@ class CkksDecryptor:
         tiles = digits_to_float(digits, plan.primes, plan.scale)
         return Decrypted(plan, plan.packing.unpack_result(tiles, plan.left, plan.right))
 
+    def decrypt_sum(self, plan: SumPlan, total: EncryptedMatrix) -> Float:
+        """Decrypt a sum exactly: float64 of shape (plan.values,).
+
+        Raises
+        ------
+        Mismatch
+            If the sum belongs to another plan or key.
+        """
+        check_parameters(plan, self._parameters)
+        if total.plan.fingerprint != plan.fingerprint:
+            raise Mismatch("a sum belongs to another plan")
+        words = total.words[0]
+        coefficients = np.empty((len(words), *words.shape[2:]), dtype=np.int64)
+        for index, ciphertext in enumerate(words):
+            plain = self._decryptor.decrypt(ciphertext)
+            centred = np.stack([centre(plain[i], p) for i, p in enumerate(plan.primes)])
+            coefficients[index] = ntt.inverse(plan.primes, centred)
+        return plan.decode(recombine(coefficients, plan.primes))
+
     def decrypt_digits(self, product: EncryptedProduct) -> tuple[NDArray[np.int64], ...]:
         """Decrypt to exact balanced mixed-radix digits of shape (groups, groups, m n).
 
@@ -139,7 +150,7 @@ class CkksDecryptor:
         return recombine(tiles, plan.primes)
 
 
-def check_parameters(plan: ProductPlan, parameters: ParameterSet) -> None:
+def check_parameters(plan: OperandPlan, parameters: ParameterSet) -> None:
     """Refuse a plan that was made for another key or scheme.
 
     A plan of the clear scheme has no flooding noise, so a release under it would be exact.

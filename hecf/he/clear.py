@@ -8,6 +8,7 @@ ever selects it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,18 +28,19 @@ from hecf.he.plan import (
     LEFT,
     RIGHT,
     SCORE,
+    OperandPlan,
     ProductPlan,
     check_item_model,
-    check_operand,
     check_scheme,
 )
+from hecf.he.summation import SumPlan, check_sum
 
 
 @dataclass(frozen=True)
 class ClearMatrix:
-    """An operand in clear: float64 of shape (inner, left or right)."""
+    """An operand in clear: float64 of shape ``plan.matrix_shape(side)``."""
 
-    plan: ProductPlan
+    plan: OperandPlan
     side: str
     values: Float
 
@@ -47,10 +49,9 @@ class ClearMatrix:
         return header(_kind(self.side), self.plan.fingerprint) + _pack(self.values)
 
     @classmethod
-    def from_bytes(cls, plan: ProductPlan, side: str, data: bytes) -> ClearMatrix:
+    def from_bytes(cls, plan: OperandPlan, side: str, data: bytes) -> ClearMatrix:
         """Parse; errors as for :meth:`hecf.he.matrices.EncryptedMatrix.from_bytes`."""
-        shape = (plan.inner, plan.left if side == LEFT else plan.right)
-        return cls(plan, side, _unpack(data, _kind(side), plan, shape))
+        return cls(plan, side, _unpack(data, _kind(side), plan, plan.matrix_shape(side)))
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,10 @@ class ClearProduct:
 class ClearEncryptor:
     """Checks operands as the CKKS encryptor does and passes them on."""
 
-    def encode(self, plan: ProductPlan, side: str, matrix: Float) -> ClearMatrix:
-        """Check one operand of a product against its plan."""
+    def encode(self, plan: OperandPlan, side: str, matrix: Float) -> ClearMatrix:
+        """Check one operand against its plan."""
         check_scheme(plan, "clear")
-        check_operand(plan, side, matrix)
-        return ClearMatrix(plan, side, matrix.astype(np.float64))
+        return ClearMatrix(plan, side, plan.checked(side, matrix))
 
     def encrypt(self, encoded: ClearMatrix) -> ClearMatrix:
         """Return the operand as it is."""
@@ -90,17 +90,17 @@ class ClearEvaluator:
 
     def gram(self, left: ClearMatrix, right: ClearMatrix) -> ClearProduct:
         """Compute ``A' B``."""
-        _check(left.plan, GRAM, left, LEFT)
-        _check(left.plan, GRAM, right, RIGHT)
-        return ClearProduct(left.plan, left.values.T @ right.values)
+        plan = _plan(GRAM, left, LEFT)
+        _plan(GRAM, right, RIGHT, plan)
+        return ClearProduct(plan, left.values.T @ right.values)
 
     def add(self, operands: list[ClearMatrix]) -> ClearMatrix:
         """Add as many left operands of one plan as it has summands."""
         if not operands:
             raise Mismatch("a sum has no contributions")
-        plan = operands[0].plan
+        plan = _plan(SCORE, operands[0], LEFT)
         for operand in operands:
-            _check(plan, SCORE, operand, LEFT)
+            _plan(SCORE, operand, LEFT, plan)
         if len(operands) != plan.summands:
             raise Mismatch(
                 "a sum has another number of contributions",
@@ -112,9 +112,18 @@ class ClearEvaluator:
 
     def score(self, shoppers: ClearMatrix, items: Float, bias: Float) -> ClearProduct:
         """Score shoppers on items."""
-        _check(shoppers.plan, SCORE, shoppers, LEFT)
-        check_item_model(shoppers.plan, items, bias)
-        return ClearProduct(shoppers.plan, shoppers.values.T @ items + bias)
+        plan = _plan(SCORE, shoppers, LEFT)
+        check_item_model(plan, items, bias)
+        return ClearProduct(plan, shoppers.values.T @ items + bias)
+
+    def sum(self, operands: list[ClearMatrix], weights: list[int] | None = None) -> ClearMatrix:
+        """Add fixed-point vectors exactly, with small integer weights."""
+        if not operands or not isinstance(operands[0].plan, SumPlan):
+            raise Mismatch("a sum has no operand of a sum plan")
+        plan = operands[0].plan
+        factors = check_sum(plan, [operand.plan for operand in operands], weights)
+        terms = [factor * operand.values for factor, operand in zip(factors, operands, strict=True)]
+        return ClearMatrix(plan, LEFT, np.sum(terms, axis=0))
 
 
 class ClearDecryptor:
@@ -124,13 +133,28 @@ class ClearDecryptor:
         """Return the values."""
         return Decrypted(product.plan, product.values)
 
+    def decrypt_sum(self, plan: SumPlan, total: ClearMatrix) -> Float:
+        """Return the sum."""
+        if total.plan.fingerprint != plan.fingerprint:
+            raise Mismatch("a sum belongs to another plan")
+        return total.values
 
-def _check(plan: ProductPlan, operation: str, operand: ClearMatrix, side: str) -> None:
-    if operand.plan.fingerprint != plan.fingerprint or operand.side != side:
+
+def _plan(
+    operation: str, operand: ClearMatrix, side: str, expected: ProductPlan | None = None
+) -> ProductPlan:
+    """Check an operand and return its plan."""
+    plan = operand.plan
+    if not isinstance(plan, ProductPlan) or plan.operation != operation:
+        raise Mismatch(
+            "the plan is for another operation",
+            got=getattr(plan, "operation", None),
+            expected=operation,
+        )
+    if operand.side != side or (expected is not None and plan.fingerprint != expected.fingerprint):
         raise Mismatch("an operand belongs to another plan")
-    if plan.operation != operation:
-        raise Mismatch("the plan is for another operation", got=plan.operation, expected=operation)
     check_scheme(plan, "clear")
+    return plan
 
 
 def _kind(side: str) -> int:
@@ -141,8 +165,8 @@ def _pack(values: Float) -> bytes:
     return np.ascontiguousarray(values, dtype="<f8").tobytes()
 
 
-def _unpack(data: bytes, kind: int, plan: ProductPlan, shape: tuple[int, int]) -> Float:
-    body = open_header(data, kind, plan.fingerprint, 8 * shape[0] * shape[1])
+def _unpack(data: bytes, kind: int, plan: OperandPlan, shape: tuple[int, ...]) -> Float:
+    body = open_header(data, kind, plan.fingerprint, 8 * math.prod(shape))
     values = np.frombuffer(body, dtype="<f8").astype(np.float64).reshape(shape)
     if not np.isfinite(values).all():
         raise MalformedMessage("a clear matrix is not finite")

@@ -24,11 +24,13 @@ from hecf.he.plan import (
     LEFT,
     RIGHT,
     SCORE,
+    OperandPlan,
     ProductPlan,
     check_item_model,
     check_scheme,
 )
 from hecf.he.sampling import RandomBytes
+from hecf.he.summation import SumPlan, weighted_sum
 
 CONCEAL_BATCH = 16
 """Results that are concealed at once: bounds memory."""
@@ -59,9 +61,8 @@ class CkksEvaluator:
         Mismatch
             If the operands belong to other plans, sides or parameters.
         """
-        plan = left.plan
-        self._check(plan, GRAM, left, LEFT)
-        self._check(plan, GRAM, right, RIGHT)
+        plan = self._plan(GRAM, left, LEFT)
+        self._plan(GRAM, right, RIGHT, plan)
         product = kernels.multiply(left.words, right.words, plan.primes)
         return EncryptedProduct(plan, *self._conceal(plan, product))
 
@@ -75,9 +76,9 @@ class CkksEvaluator:
         """
         if not operands:
             raise Mismatch("a sum has no contributions")
-        plan = operands[0].plan
+        plan = self._plan(SCORE, operands[0], LEFT)
         for operand in operands:
-            self._check(plan, SCORE, operand, LEFT)
+            self._plan(SCORE, operand, LEFT, plan)
         if len(operands) != plan.summands:
             raise Mismatch(
                 "a sum has another number of contributions",
@@ -86,6 +87,22 @@ class CkksEvaluator:
             )
         words = kernels.add([operand.words for operand in operands], plan.primes)
         return EncryptedMatrix(plan, LEFT, words)
+
+    def sum(
+        self, operands: list[EncryptedMatrix], weights: list[int] | None = None
+    ) -> EncryptedMatrix:
+        """Add encrypted vectors exactly, with small integer weights.
+
+        Raises
+        ------
+        Mismatch
+            If the operands are not of one sum plan, or number or weights are not as planned.
+        """
+        if not operands or not isinstance(operands[0].plan, SumPlan):
+            raise Mismatch("a sum has no operand of a sum plan")
+        plan = operands[0].plan
+        self._check_key(plan)
+        return weighted_sum(plan, operands, weights)
 
     def score(self, shoppers: EncryptedMatrix, items: Float, bias: Float) -> EncryptedProduct:
         """Score summed encrypted shoppers on plaintext items.
@@ -106,8 +123,7 @@ class CkksEvaluator:
         Mismatch
             If the operand belongs to another operation, side or parameters.
         """
-        plan = shoppers.plan
-        self._check(plan, SCORE, shoppers, LEFT)
+        plan = self._plan(SCORE, shoppers, LEFT)
         check_item_model(plan, items, bias)
         integers = np.rint(np.ldexp(items, plan.right_scale_bits)).astype(np.int64)
         packed = plan.packing.pack_right(integers)
@@ -164,15 +180,29 @@ class CkksEvaluator:
         )
         return first, second
 
-    def _check(
-        self, plan: ProductPlan, operation: str, operand: EncryptedMatrix, side: str
-    ) -> None:
-        if operand.plan.fingerprint != plan.fingerprint or operand.side != side:
-            raise Mismatch("an operand belongs to another plan")
-        if plan.operation != operation:
+    def _plan(
+        self,
+        operation: str,
+        operand: EncryptedMatrix,
+        side: str,
+        expected: ProductPlan | None = None,
+    ) -> ProductPlan:
+        """Check an operand and return its plan."""
+        plan = operand.plan
+        if not isinstance(plan, ProductPlan) or plan.operation != operation:
             raise Mismatch(
-                "the plan is for another operation", got=plan.operation, expected=operation
+                "the plan is for another operation",
+                got=getattr(plan, "operation", "sum"),
+                expected=operation,
             )
+        if expected is not None and plan.fingerprint != expected.fingerprint:
+            raise Mismatch("an operand belongs to another plan")
+        if operand.side != side:
+            raise Mismatch("an operand belongs to another side", got=operand.side, expected=side)
+        self._check_key(plan)
+        return plan
+
+    def _check_key(self, plan: OperandPlan) -> None:
         check_scheme(plan, "ckks")
         parameters = self._public_key.parameters
         if plan.parameters != parameters:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hecf.errors import MalformedMessage, Mismatch
 from hecf.he.modular import Words
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import LEFT, RIGHT, WORD_BYTES, ProductPlan
+from hecf.he.plan import LEFT, RIGHT, WORD_BYTES, OperandPlan, ProductPlan
 
 MAGIC = b"HECF"
 FORMAT_VERSION = 1
@@ -39,7 +39,7 @@ KEY_WORD_BYTES = 8
 class EncryptedMatrix:
     """An encrypted operand: uint32 words of shape ``plan.operand_shape(side)``, NTT values."""
 
-    plan: ProductPlan
+    plan: OperandPlan
     side: str
     words: Words
 
@@ -52,7 +52,7 @@ class EncryptedMatrix:
         return header(kind, self.plan.fingerprint) + pack_words(self.words)
 
     @classmethod
-    def from_bytes(cls, plan: ProductPlan, side: str, data: bytes) -> EncryptedMatrix:
+    def from_bytes(cls, plan: OperandPlan, side: str, data: bytes) -> EncryptedMatrix:
         """Parse and check every residue.
 
         Raises

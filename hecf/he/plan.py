@@ -12,11 +12,13 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from hecf.errors import InvalidInput, Mismatch, ParameterError
-from hecf.he.modular import Float
+from hecf.he import ntt
+from hecf.he.modular import Float, Words, residues, to_words
 from hecf.he.packing import ProductPacking
 from hecf.he.parameters import ParameterSet
 
@@ -29,6 +31,55 @@ RIGHT = "right"
 
 LARGEST_SCALE_BITS = 61
 """Scaled values must fit a signed 64-bit integer."""
+
+
+class OperandPlan(Protocol):
+    """What every plan says of an encrypted operand."""
+
+    @property
+    def scheme(self) -> str:
+        """Name of the scheme."""
+        ...
+
+    @property
+    def parameters(self) -> ParameterSet:
+        """Ring and primes of the key."""
+        ...
+
+    @property
+    def level(self) -> int:
+        """How many of the data primes are kept."""
+        ...
+
+    @property
+    def primes(self) -> tuple[int, ...]:
+        """Primes of the ciphertexts."""
+        ...
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over every field."""
+        ...
+
+    def operand_shape(self, side: str) -> tuple[int, int, int, int, int]:
+        """Shape (groups, blocks, 2, L, N) of an operand's words."""
+        ...
+
+    def operand_bytes(self, side: str) -> int:
+        """Bytes of an operand on the wire, without its header."""
+        ...
+
+    def matrix_shape(self, side: str) -> tuple[int, ...]:
+        """Shape of an operand in clear."""
+        ...
+
+    def checked(self, side: str, matrix: Float) -> Float:
+        """Check an operand against the bounds and return what its encoding stands for."""
+        ...
+
+    def encode(self, side: str, matrix: Float) -> Words:
+        """Check and lay out an operand: uint32 NTT values (groups, blocks, L, N)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -191,6 +242,33 @@ class ProductPlan:
         """Released values are rounded to multiples of ``2 ** -grid_bits``."""
         return 40 if self.scheme == "clear" else max(1, math.ceil(-math.log2(self.flooding)) + 1)
 
+    def matrix_shape(self, side: str) -> tuple[int, int]:
+        """Shape (K, I) or (K, J) of an operand in clear."""
+        return (self.inner, self.left if side == LEFT else self.right)
+
+    def checked(self, side: str, matrix: Float) -> Float:
+        """Check an operand against shape and bounds and return it; raises InvalidInput."""
+        check_operand(self, side, matrix)
+        return matrix.astype(np.float64)
+
+    def encode(self, side: str, matrix: Float) -> Words:
+        """Scale an operand to integers and lay it out: uint32 NTT values (groups, blocks, L, N).
+
+        Raises
+        ------
+        InvalidInput
+            If the matrix has another shape, is not finite or exceeds the plan's bound.
+        """
+        check_operand(self, side, matrix)
+        bits = self.left_scale_bits if side == LEFT else self.right_scale_bits
+        integers = np.rint(np.ldexp(matrix, bits)).astype(np.int64)
+        pack = self.packing.pack_left if side == LEFT else self.packing.pack_right
+        values = ntt.forward(self.primes, residues(pack(integers), self.primes))
+        words = np.empty(values.shape, dtype=np.uint32)
+        for index, prime in enumerate(self.primes):
+            words[..., index, :] = to_words(values[..., index, :], prime)
+        return words
+
     def operand_shape(self, side: str) -> tuple[int, int, int, int, int]:
         """Shape (groups, blocks, 2, L, N) of the ciphertext words of an encrypted operand."""
         groups = (
@@ -280,7 +358,7 @@ def check_request(
         )
 
 
-def check_scheme(plan: ProductPlan, scheme: str) -> None:
+def check_scheme(plan: OperandPlan, scheme: str) -> None:
     """Refuse a plan of another scheme.
 
     Raises
@@ -327,7 +405,7 @@ def check_operand(plan: ProductPlan, side: str, matrix: Float) -> None:
     InvalidInput
         If its shape, a value or a column's norm is not as planned.
     """
-    shape = (plan.inner, plan.left if side == LEFT else plan.right)
+    shape = plan.matrix_shape(side)
     if matrix.shape != shape:
         raise InvalidInput("an operand has another shape", got=matrix.shape, expected=shape)
     if not np.isfinite(matrix).all():

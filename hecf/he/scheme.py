@@ -15,15 +15,16 @@ from hecf.he.keys import Decrypted, SecretKey
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import ProductPlan
+from hecf.he.plan import OperandPlan, ProductPlan
 from hecf.he.sampling import RandomBytes
+from hecf.he.summation import SumPlan
 
 
 class Serialised(Protocol):
     """An operand or a product."""
 
     @property
-    def plan(self) -> ProductPlan:
+    def plan(self) -> OperandPlan:
         """The plan that fixes its shape."""
         ...
 
@@ -47,11 +48,15 @@ class Evaluator(Protocol):
         """Score summed contributions on plaintext items."""
         ...
 
+    def sum(self, operands: list[Any], weights: list[int] | None = None) -> Serialised:
+        """Add vectors exactly, with small integer weights."""
+        ...
+
 
 class Encryptor(Protocol):
     """What a retailer does."""
 
-    def encode(self, plan: ProductPlan, side: str, matrix: Float) -> Any:
+    def encode(self, plan: OperandPlan, side: str, matrix: Float) -> Any:
         """Check one operand and lay it out as the scheme's plaintext."""
         ...
 
@@ -65,6 +70,10 @@ class Decryptor(Protocol):
 
     def decrypt(self, product: Any) -> Decrypted:
         """Decrypt a product; only the release gate may pass the values on."""
+        ...
+
+    def decrypt_sum(self, plan: SumPlan, total: Any) -> Float:
+        """Decrypt a sum, which is exact."""
         ...
 
 
@@ -95,7 +104,7 @@ class Scheme(Protocol):
         """Return a decryptor for a secret key."""
         ...
 
-    def operand(self, plan: ProductPlan, side: str, data: bytes) -> Serialised:
+    def operand(self, plan: OperandPlan, side: str, data: bytes) -> Serialised:
         """Parse an operand strictly."""
         ...
 
@@ -138,7 +147,7 @@ class CkksScheme:
 
         return ckks.CkksDecryptor(secret)
 
-    def operand(self, plan: ProductPlan, side: str, data: bytes) -> Serialised:
+    def operand(self, plan: OperandPlan, side: str, data: bytes) -> Serialised:
         """Parse an operand strictly."""
         return EncryptedMatrix.from_bytes(plan, side, data)
 
@@ -173,7 +182,7 @@ class ClearScheme:
         """Return the decryptor that only unwraps."""
         return ClearDecryptor()
 
-    def operand(self, plan: ProductPlan, side: str, data: bytes) -> Serialised:
+    def operand(self, plan: OperandPlan, side: str, data: bytes) -> Serialised:
         """Parse an operand strictly."""
         return ClearMatrix.from_bytes(plan, side, data)
 

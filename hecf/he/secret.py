@@ -2,8 +2,8 @@
 
 A retailer that scores its own members under its own key encrypts with the secret key itself: the
 noise of a fresh ciphertext is one error polynomial instead of a public key's worst case of 2N of
-them, and no HE library stands in the way of a millisecond. The key comes from SEAL's generator; SEAL
-decrypts what is encrypted here, which is a test.
+them, and no HE library stands in the way of a millisecond. The key comes from SEAL's generator;
+SEAL decrypts what is encrypted here, which is a test.
 """
 
 from __future__ import annotations

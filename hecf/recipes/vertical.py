@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hecf.errors import InvalidInput, Mismatch
 from hecf.he.item_model import ItemModel
 from hecf.he.plan import LEFT
 from hecf.he.scheme import Encryptor, scheme_by_name
@@ -87,11 +88,15 @@ class VerticalRetailer:
 
         Raises
         ------
+        InvalidInput
+            If the embedding or the rows do not suit the terms; nothing is uploaded then.
         Mismatch
             If another party has other terms.
         PartyMissing, Unavailable
             If another party does not act or cannot be reached.
         """
+        # The others would wait in vain for a retailer that finds this out after it has joined.
+        self._check(embedding, rows)
         encryptor = self.join()
         ridge = self.train(encryptor, embedding)
         task, unit = self.declare(embedding, rows)
@@ -130,7 +135,7 @@ class VerticalRetailer:
         unit : float
             Factor from released scores to the scores of the model; it stays at home.
         """
-        task = ScoreTask(self._terms, self._name, rows, embedding.items.shape[1])
+        task = self._task(embedding, rows)
         model, unit = ItemModel.scaled(embedding.items, embedding.mean)
         self._node.declare(task)
         self._node.contribute(task, MODEL, model.to_bytes(task.plan))
@@ -145,6 +150,12 @@ class VerticalRetailer:
     ) -> None:
         """Contribute this retailer's share of the embeddings of another's members."""
         task = self._node.await_score_task(self._terms, target)
+        if task.target != target:
+            raise Mismatch(
+                "the compute node answers with another retailer's task",
+                got=task.target,
+                expected=target,
+            )
         share = embedding.shoppers[list(task.rows)] @ ridge.maps[self._name, target]
         # The plan covers entries up to the bound; an outlier is clipped rather than refused.
         bounded = np.clip(share, -EMBEDDING_BOUND, EMBEDDING_BOUND)
@@ -154,6 +165,19 @@ class VerticalRetailer:
         """Receive the released best items of one's own members."""
         top = self._key_holder.release_scores(task)
         return Recommendations(task.rows, top.items, top.scores * unit)
+
+    def _task(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> ScoreTask:
+        return ScoreTask(self._terms, self._name, rows, embedding.items.shape[1])
+
+    def _check(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> None:
+        self._task(embedding, rows)
+        expected = (self._terms.shoppers, self._terms.factors)
+        if embedding.shoppers.shape != expected:
+            raise InvalidInput(
+                "the local embedding does not fit the terms",
+                got=f"shape {embedding.shoppers.shape}",
+                expected=f"{expected[0]} members and {expected[1]} factors",
+            )
 
     def _contribute(
         self, encryptor: Encryptor, task: GramTask | ScoreTask, side: str, matrix: Float

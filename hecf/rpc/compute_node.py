@@ -121,15 +121,20 @@ class ComputeNodeService:
         ------
         UnknownTask, InvalidInput, Mismatch, MalformedMessage, Conflict
             If the task, the part or the bytes are not as agreed. Nothing is stored then.
+        LimitExceeded
+            If the disk is full; the part is missing then as before.
         """
         state = self._state(identifier)
         part: Part = (party.name, side)
         state.check(part)
         check_part(state.task, part, data, self._scheme)
-        # Recorded under the lock, before the file is written: two uploads cannot both win.
+        digest = hashlib.sha256(data).hexdigest()
+        # Under one lock, so that two uploads cannot both win; and written before it is recorded,
+        # so that a full disk leaves the part missing and not lost.
         with self._board.change():
-            accepted = state.accept(part, hashlib.sha256(data).hexdigest())
-            self._store.put(data)
+            if part not in state or state.digest(part) == digest:
+                self._store.put(data)
+            accepted = state.accept(part, digest)
             self.received[party.name] = self.received.get(party.name, 0) + len(data)
         return accepted
 

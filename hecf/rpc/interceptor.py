@@ -16,6 +16,7 @@ from hecf.rpc.identity import Party
 from hecf.rpc.status import METADATA_KEY, STATUS, public_error
 
 _SAN = "x509_subject_alternative_name"
+_LONGEST_TEXT = 1000
 
 
 class GateInterceptor(grpc.ServerInterceptor):
@@ -97,7 +98,8 @@ class GateInterceptor(grpc.ServerInterceptor):
             fields |= {"failure": identifier, "at": _place(error)}
         self._log.warning(event, **fields)
         context.set_trailing_metadata(((METADATA_KEY, type(public).__name__),))
-        context.abort(_status(public), str(public))
+        # What a caller sent can stand in the text, and trailers hold a few kilobytes only.
+        context.abort(_status(public), str(public)[:_LONGEST_TEXT])
         raise AssertionError("abort raises")
 
 

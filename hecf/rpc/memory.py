@@ -132,5 +132,7 @@ class MemoryKeyHolder(_Link):
     def release_scores(self, task: ScoreTask) -> TopScores:
         """Wait for the released best items."""
         self._enter("ReleaseScores")
-        top = self._service.release_scores(self._party, task)
+        # Read as it would arrive over the network: the service's own terms, every check.
+        received = messages.score_task(messages.score_task_message(task), self._terms)
+        top = self._service.release_scores(self._party, received)
         return top_scores_from_bytes(task, self._received(top_scores_to_bytes(task, top)))

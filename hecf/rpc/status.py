@@ -37,6 +37,13 @@ STATUS: Mapping[type[HecfError], grpc.StatusCode] = MappingProxyType(
 )
 """The status of every deliberate error."""
 
+_HANDSHAKE_FAILURES = {
+    "certificate has expired": "a certificate that has expired",
+    "CERTIFICATE_VERIFY_FAILED": "a certificate that this coalition has not issued",
+    "Hostname Verification Check failed": "the certificate of another party",
+}
+"""How gRPC words a handshake that no second attempt will mend; the first that fits counts."""
+
 _CLASSES = {cls.__name__: cls for cls in STATUS}
 
 
@@ -71,9 +78,10 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> HecfError:
     cls = _CLASSES.get(names[0]) if names else None
     if cls is not None:
         return cls(details)
-    if code == grpc.StatusCode.UNAVAILABLE and "CERTIFICATE_VERIFY_FAILED" in details:
-        return errors.Mismatch(f"{peer} shows a certificate that this coalition has not issued")
     if code == grpc.StatusCode.UNAVAILABLE:
+        for sign, meaning in _HANDSHAKE_FAILURES.items():
+            if sign in details:
+                return errors.Mismatch(f"{peer} shows {meaning}")
         return errors.Unavailable(f"{peer} cannot be reached")
     if code in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         return errors.PartyMissing(f"{peer} did not answer in time")

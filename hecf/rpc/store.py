@@ -35,15 +35,18 @@ class BlockStore:
         target = self._folder / digest
         if target.exists():
             return digest
-        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".")
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(target)
+            descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).replace(target)
+            finally:
+                # After the rename there is nothing left to remove; after any failure there is.
+                Path(name).unlink(missing_ok=True)
         except OSError as error:
-            Path(name).unlink(missing_ok=True)
             raise LimitExceeded("a block cannot be stored", got=error.strerror) from None
         return digest
 
