@@ -6,6 +6,7 @@ that a plan states.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,7 @@ from hecf.he.modular import digits_to_integers
 from hecf.he.packing import ProductPacking
 from hecf.he.parameters import ParameterSet, largest_primes
 from hecf.he.plan import GRAM, SCORE, ProductPlan
+from hecf.he.scheme import Decryptor, Encryptor, Evaluator, scheme_by_name
 
 PARAMETERS = ParameterSet.with_data_primes(4096, 3)
 """The parameter set of the shared key pair: 102 of 106 bits."""
@@ -138,3 +140,18 @@ def negacyclic(first: np.ndarray, second: np.ndarray, prime: int) -> np.ndarray:
             rolled = np.concatenate([-second[degree - shift :], second[: degree - shift]])
             out = (out + coefficient % prime * (rolled % prime)) % prime
     return out
+
+
+def parties(plan: ProductPlan) -> tuple[Encryptor, Evaluator, Decryptor]:
+    """Everybody of one scheme, under a key pair that is drawn once for a parameter set."""
+    scheme = scheme_by_name(plan.scheme)
+    if plan.scheme == "ckks":
+        secret, key = keys_for(plan.parameters)
+        public = key.to_bytes()
+    else:
+        secret, public = scheme.generate_keys(plan.parameters)
+    return (
+        scheme.encryptor(plan.parameters, public),
+        scheme.evaluator(plan.parameters, public, secrets.token_bytes),
+        scheme.decryptor(secret),
+    )

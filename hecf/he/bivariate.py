@@ -1,0 +1,351 @@
+"""The plan of an encrypted similarity ``A B'``: parameters, scales, worst-case bounds, shapes.
+
+Row i of A is the coefficient of ``X ** i`` and row j of B that of ``Y ** j``; every column k is a
+ciphertext of its own, ``(b_k(X), a_k(X))`` and ``(b'_k(Y), a'_k(Y))``. Summed over k, the products
+are one bivariate ciphertext of four parts
+
+    (b + s(X) a) (b' + s(Y) a') = bb' + s(X) ab' + s(Y) ba' + s(X) s(Y) aa'
+
+whose coefficient at ``X ** i Y ** j`` is entry (i, j). No coefficient is wasted, and all four parts
+together are one matrix product of the stacked words ``[a; b]`` of A by those of B.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hecf.errors import InvalidInput, Mismatch, ParameterError
+from hecf.he.modular import Float
+from hecf.he.parameters import ERROR_BOUND, ParameterSet
+from hecf.he.plan import LARGEST_SCALE_BITS, LEFT, RIGHT, SCHEMES, WORD_BYTES
+
+SIMILARITY = "similarity"
+SECRET_KEY = "secret-key"  # noqa: S105 - a kind of encryption
+PUBLIC_KEY = "public-key"
+ENCRYPTIONS = (SECRET_KEY, PUBLIC_KEY)
+
+WIDE_DEVIATION = 32
+"""Deviation of the noise that concealment adds to every entry, in units of the ring degree."""
+
+WIDE_TAIL = 8.3
+"""Deviations at which that noise ends: the sampler's 8.2, and rounding."""
+
+
+@dataclass(frozen=True)
+class SimilarityPlan:
+    """Parameters, scales and bounds of one encrypted ``A B'`` with rows of norm at most 1.
+
+    Parameters
+    ----------
+    scheme : {"ckks", "clear"}
+    inner : int
+        d, columns of A (left, d) and of B (right, d).
+    left, right : int
+        Rows of A and of B.
+    parameters : ParameterSet
+        Ring and primes of the key.
+    level : int
+        How many of the data primes, from the first, the ciphertexts keep.
+    left_scale_bits, right_scale_bits : int
+        Binary logarithms of the scales of A and B.
+    encryption : {"secret-key", "public-key"}
+        How the operands are encrypted, which decides their noise.
+    concealed : bool
+        Whether the node re-randomises the result (:mod:`hecf.he.bivariate_zeros`).
+    statistical_bits, releases : int
+        s and tau of the flooding noise. No releases means own key: whoever decrypts keeps the
+        scores, and nothing is flooded.
+
+    Raises
+    ------
+    ParameterError
+        If the result could wrap around the modulus, or a field is out of its range.
+
+    Security
+    --------
+    A plan without releases is for a querier that owns the key and shows the scores to nobody who
+    saw ciphertexts. Exact scores on its own d independent rows give it the other matrix by linear
+    algebra, as plaintext scores would.
+    """
+
+    scheme: str
+    inner: int
+    left: int
+    right: int
+    parameters: ParameterSet
+    level: int
+    left_scale_bits: int
+    right_scale_bits: int
+    encryption: str
+    concealed: bool
+    statistical_bits: int
+    releases: int
+
+    def __post_init__(self) -> None:
+        check_similarity_request(
+            self.scheme,
+            (self.inner, self.left, self.right),
+            self.encryption,
+            self.concealed,
+            self.statistical_bits,
+            self.releases,
+        )
+        if self.encryption == PUBLIC_KEY and self.parameters.special_prime is None:
+            raise ParameterError("public-key encryption needs a special prime")
+        if not 1 <= self.level <= len(self.parameters.primes):
+            raise ParameterError(
+                "a plan's level is out of range",
+                got=self.level,
+                expected=f"1 to {len(self.parameters.primes)}",
+            )
+        scales = (self.left_scale_bits, self.right_scale_bits)
+        if min(scales) < 1 or max(scales) > LARGEST_SCALE_BITS:
+            raise ParameterError(
+                "a scale is out of range", got=f"2^{scales}", expected="2^1 to 2^61"
+            )
+        if self.result_bound >= self.modulus // 2:
+            raise ParameterError(
+                "the result could exceed the modulus",
+                got=f"{self.result_bound.bit_length() + 1} bits",
+                expected=f"less than {self.modulus.bit_length()}",
+            )
+
+    @property
+    def operation(self) -> str:
+        """Name of the operation, as plans of products have it."""
+        return SIMILARITY
+
+    @property
+    def primes(self) -> tuple[int, ...]:
+        """Primes of the ciphertexts, length L."""
+        return self.parameters.primes[: self.level]
+
+    @property
+    def modulus(self) -> int:
+        """Product of the primes of the ciphertexts."""
+        return math.prod(self.primes)
+
+    @property
+    def scale(self) -> float:
+        """Factor between a result and its integer under encryption."""
+        return math.ldexp(1.0, self.left_scale_bits + self.right_scale_bits)
+
+    @property
+    def fresh_noise_bound(self) -> int:
+        """Largest noise coefficient of an encrypted column."""
+        secret = self.encryption == SECRET_KEY
+        return ERROR_BOUND if secret else self.parameters.fresh_noise_bound
+
+    @cached_property
+    def noise_bound(self) -> int:
+        """Largest absolute noise of a result, as an integer under encryption.
+
+        Entry (i, j) is ``sum_k (A_ik + e_ik) (B_jk + f_jk)``: the coefficients of different rows
+        never mix, so no factor of the ring enters.
+        """
+        fresh = self.fresh_noise_bound
+        # A row of norm 1 has 1-norm at most sqrt(d); rounding adds at most 1/2 an entry.
+        root = math.isqrt(self.inner) + 1
+        norms = ((1 << self.left_scale_bits) + (1 << self.right_scale_bits)) * root + self.inner
+        noise = fresh * norms + self.inner * fresh * fresh
+        if self.concealed:
+            noise += 2 * self.parameters.zero_noise_bound
+            noise += math.ceil(WIDE_TAIL * self.wide_deviation)
+        return noise
+
+    @property
+    def wide_deviation(self) -> float:
+        """Standard deviation of the noise that concealment adds to every entry."""
+        return float(WIDE_DEVIATION * self.parameters.ring_degree)
+
+    @cached_property
+    def rounding_bound(self) -> int:
+        """Largest error of a result that rounding to the scales causes, as an integer."""
+        root = math.isqrt(self.inner) + 1
+        scales = (1 << self.left_scale_bits) + (1 << self.right_scale_bits)
+        return scales * root // 2 + self.inner
+
+    @cached_property
+    def result_bound(self) -> int:
+        """Largest absolute integer that a decrypted entry can be."""
+        exact = 1 << (self.left_scale_bits + self.right_scale_bits)
+        # The checks of operands allow a relative 1e-9 each, together below 2^-28.
+        return exact + (exact >> 28) + 1 + self.rounding_bound + self.noise_bound
+
+    @property
+    def flooding(self) -> float:
+        """Standard deviation of the noise a release adds, in units of the result.
+
+        As for :attr:`hecf.he.plan.ProductPlan.flooding`; nothing without releases.
+        """
+        if self.scheme == "clear":
+            return 0.0
+        factor = math.sqrt(12 * self.releases) * 2 ** (self.statistical_bits / 2)
+        return factor * (self.noise_bound / self.scale)
+
+    @property
+    def error_bound(self) -> float:
+        """Largest error of a decrypted result before flooding, in units of the result."""
+        return (self.noise_bound + self.rounding_bound) / self.scale
+
+    @property
+    def grid_bits(self) -> int:
+        """Released values are rounded to multiples of ``2 ** -grid_bits``."""
+        if self.scheme == "clear" or self.releases == 0:
+            return 40
+        return max(1, math.ceil(-math.log2(self.flooding)) + 1)
+
+    def rows(self, side: str) -> int:
+        """Rows of one operand."""
+        return self.left if side == LEFT else self.right
+
+    def blocks(self, side: str) -> int:
+        """Polynomials that the rows of one operand need."""
+        return -(-self.rows(side) // self.parameters.ring_degree)
+
+    def block_rows(self, side: str, block: int) -> int:
+        """Rows of one operand in one polynomial."""
+        degree = self.parameters.ring_degree
+        return min(degree, self.rows(side) - block * degree)
+
+    def operand_shape(self, side: str) -> tuple[int, int, int]:
+        """Shape (L, blocks N + rows, d) of an operand's words: all a first, then the used b."""
+        stacked = self.blocks(side) * self.parameters.ring_degree + self.rows(side)
+        return (self.level, stacked, self.inner)
+
+    def panel_shape(self, row_block: int, column_block: int) -> tuple[int, int, int]:
+        """Shape (L, N + rows, N + columns) of the words of one bivariate ciphertext."""
+        degree = self.parameters.ring_degree
+        return (
+            self.level,
+            degree + self.block_rows(LEFT, row_block),
+            degree + self.block_rows(RIGHT, column_block),
+        )
+
+    def operand_bytes(self, side: str) -> int:
+        """Bytes of one encrypted operand on the wire, without its header."""
+        return WORD_BYTES * math.prod(self.operand_shape(side))
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of the words of the whole result on the wire, without headers of its tiles."""
+        _, left, _ = self.operand_shape(LEFT)
+        _, right, _ = self.operand_shape(RIGHT)
+        return WORD_BYTES * self.level * left * right
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 over every field, 32 bytes; parties compare it before they parse words."""
+        fields = (
+            self.scheme,
+            self.inner,
+            self.left,
+            self.right,
+            self.parameters.fingerprint.hex(),
+            self.level,
+            self.left_scale_bits,
+            self.right_scale_bits,
+            self.encryption,
+            self.concealed,
+            self.statistical_bits,
+            self.releases,
+        )
+        return hashlib.sha256(repr(("hecf similarity plan 1", *fields)).encode()).digest()
+
+
+def check_similarity_request(
+    scheme: str,
+    sizes: tuple[int, ...],
+    encryption: str,
+    concealed: bool,
+    statistical_bits: int,
+    releases: int,
+) -> None:
+    """Refuse what no similarity plan can be made for.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if scheme not in SCHEMES:
+        raise ParameterError("unknown scheme", got=scheme, expected=" or ".join(SCHEMES))
+    if min(sizes) < 1:
+        raise ParameterError("a similarity needs positive sizes", got=sizes)
+    if encryption not in ENCRYPTIONS:
+        raise ParameterError(
+            "unknown kind of encryption", got=encryption, expected=" or ".join(ENCRYPTIONS)
+        )
+    if statistical_bits < 1 or releases < 0:
+        raise ParameterError(
+            "the flooding noise is out of range",
+            got=f"{statistical_bits} bits, {releases} releases",
+            expected="at least 1 bit, and 0 releases (own key) or more",
+        )
+    if releases > 0 and not concealed:
+        raise ParameterError("a result that is released must be concealed")
+
+
+def check_rows(plan: SimilarityPlan, side: str, matrix: Float) -> None:
+    """Refuse rows that the bounds of a plan do not cover, before they are encrypted.
+
+    Raises
+    ------
+    InvalidInput
+        If the shape, a value or a row's norm is not as planned.
+    """
+    shape = (plan.rows(side), plan.inner)
+    if matrix.shape != shape:
+        raise InvalidInput("an operand has another shape", got=matrix.shape, expected=shape)
+    if not np.isfinite(matrix).all():
+        raise InvalidInput("an operand is not finite")
+    with np.errstate(over="ignore"):
+        largest = float(np.sqrt(np.square(matrix, dtype=np.float64).sum(axis=1).max()))
+    # A relative slack of 1e-9 allows for the caller's own normalisation in float64.
+    if largest > 1 + 1e-9:
+        raise InvalidInput("a row's norm is too large", got=f"{largest:.6g}", expected="at most 1")
+
+
+def check_similarity(
+    plan: SimilarityPlan, parameters: ParameterSet, encryption: str | None = None
+) -> None:
+    """Refuse a plan that was made for another key, scheme or kind of encryption.
+
+    Raises
+    ------
+    Mismatch
+    """
+    if plan.scheme != "ckks":
+        raise Mismatch("the plan is for another scheme", got=plan.scheme, expected="ckks")
+    if encryption is not None and plan.encryption != encryption:
+        raise Mismatch(
+            "the plan is for another kind of encryption", got=encryption, expected=plan.encryption
+        )
+    if plan.parameters != parameters:
+        raise Mismatch(
+            "the plan has other parameters than the key",
+            got=plan.parameters.fingerprint.hex()[:16],
+            expected=parameters.fingerprint.hex()[:16],
+        )
+
+
+def normalise_rows(matrix: Float) -> Float:
+    """Scale rows to norm 1, so that their similarity is the cosine; rows of zeros stay zero.
+
+    Raises
+    ------
+    InvalidInput
+        If the matrix is not two-dimensional or not finite.
+    """
+    if matrix.ndim != 2 or not np.isfinite(matrix).all():
+        raise InvalidInput("a matrix of rows is not finite or not two-dimensional")
+    # Division by the largest entry first keeps the squares from overflow and underflow.
+    largest = np.abs(matrix).max(axis=1, keepdims=True, initial=0.0)
+    scaled = matrix / np.where(largest > 0, largest, 1.0)
+    norms = np.sqrt((scaled * scaled).sum(axis=1, keepdims=True))
+    normalised: Float = scaled / np.where(norms > 0, norms, 1.0)
+    return normalised

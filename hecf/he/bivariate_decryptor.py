@@ -1,0 +1,155 @@
+"""The key holder's side of a similarity: two negacyclic products by the secret, panel by panel.
+
+``(bb' + s(Y) ba') + s(X) (ab' + s(Y) aa')``: along Y every stacked row by itself, as its tile
+arrives; along X every column, when all rows of the panel are there. Time is proportional to the
+output, and memory is that of one panel, whatever the size of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn
+
+import numpy as np
+
+from hecf.errors import Mismatch
+from hecf.he.bivariate import SimilarityPlan, check_similarity
+from hecf.he.bivariate_matrices import EncryptedTile
+from hecf.he.bivariate_ring import (
+    CHUNK,
+    coefficients,
+    in_threads,
+    reduce_words,
+    spectrum,
+)
+from hecf.he.bivariate_scores import Panel
+from hecf.he.keys import SecretKey
+from hecf.he.modular import Float, Words, reduce_centred
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.seal import SealContext
+
+COLUMNS = 64
+"""Columns that are finished at once along X."""
+
+
+class SimilarityDecryptor:
+    """Decrypts similarities under a secret key.
+
+    Parameters
+    ----------
+    secret : SecretKey
+
+    Security
+    --------
+    Holds the secret key in memory; cannot be pickled. The panels are exact decryptions.
+    """
+
+    def __init__(self, secret: SecretKey) -> None:
+        self._parameters = secret.parameters
+        key = SealContext(secret.parameters).secret_polynomial(secret.expose())
+        self._key = spectrum(key[np.newaxis])
+
+    def panels(self, plan: SimilarityPlan, tiles: Iterable[EncryptedTile]) -> Iterator[Panel]:
+        """Decrypt tiles as they arrive.
+
+        Yields
+        ------
+        Panel
+            Row blocks first to last, and for each the column blocks.
+
+        Raises
+        ------
+        Mismatch
+            If the plan is for other parameters, or a tile belongs to another plan, is out of order
+            or missing.
+        """
+        check_similarity(plan, self._parameters)
+        arriving = iter(tiles)
+        for row_block in range(plan.blocks(LEFT)):
+            for column_block in range(plan.blocks(RIGHT)):
+                yield self._panel(plan, arriving, row_block, column_block)
+        if next(arriving, None) is not None:
+            raise Mismatch("a similarity has more tiles than its plan")
+
+    def _panel(
+        self, plan: SimilarityPlan, tiles: Iterator[EncryptedTile], row_block: int, column_block: int
+    ) -> Panel:
+        level, stacked, width = plan.panel_shape(row_block, column_block)
+        half = np.empty((level, stacked, width - plan.parameters.ring_degree), dtype=np.uint32)
+        done = 0
+        while done < stacked:
+            tile = next(tiles, None)
+            if tile is None:
+                raise Mismatch("tiles of a similarity are missing")
+            place = tile.place
+            if tile.plan.fingerprint != plan.fingerprint:
+                raise Mismatch("a tile belongs to another plan")
+            if (place.row_block, place.column_block, place.first) != (row_block, column_block, done):
+                raise Mismatch(
+                    "a tile is out of order",
+                    got=(place.row_block, place.column_block, place.first),
+                    expected=(row_block, column_block, done),
+                )
+            self._finish_rows(plan, tile.words, half[:, done : done + place.count])
+            done += place.count
+        return Panel(plan, row_block, column_block, self._finish_columns(plan, half))
+
+    def _finish_rows(self, plan: SimilarityPlan, words: Words, out: Words) -> None:
+        """Compute ``b' + s(Y) a'`` of stacked rows (L, count, N + columns)."""
+        degree = plan.parameters.ring_degree
+        columns = out.shape[2]
+
+        def finish(start: int) -> None:
+            part = slice(start, start + CHUNK)
+            for index, prime in enumerate(plan.primes):
+                values = spectrum(words[index, part, :degree])
+                values *= self._key
+                product = coefficients(values)[:, :columns]
+                product += words[index, part, degree:]
+                reduce_words(product, prime, out[index, part])
+
+        in_threads(finish, range(0, words.shape[1], CHUNK))
+
+    def _finish_columns(self, plan: SimilarityPlan, half: Words) -> Float:
+        """Compute ``b + s(X) a`` of columns, and return scores (rows, columns)."""
+        degree = plan.parameters.ring_degree
+        rows, columns = half.shape[1] - degree, half.shape[2]
+        scores = np.empty((rows, columns))
+
+        def finish(start: int) -> None:
+            part = slice(start, start + COLUMNS)
+            residues = []
+            for index, prime in enumerate(plan.primes):
+                values = spectrum(half[index, :degree, part], axis=0)
+                values *= self._key.T
+                product = coefficients(values, axis=0)[:rows]
+                product += half[index, degree:, part]
+                residues.append(reduce_centred(product, prime))
+            scores[:, part] = recombine_centred(residues, plan.primes, plan.scale)
+
+        in_threads(finish, range(0, columns, COLUMNS))
+        return scores
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a SimilarityDecryptor cannot be pickled or copied")
+
+
+def recombine_centred(residues: Sequence[Float], primes: Sequence[int], scale: float) -> Float:
+    """Return the integers with given centred residues, divided by `scale`.
+
+    The balanced mixed-radix digits of :func:`hecf.he.modular.recombine`, exact in float64 because
+    every product is of 25 by 24 bits. Overwrites `residues`.
+    """
+    radix = 1
+    total = np.zeros(residues[0].shape)
+    for index, prime in enumerate(primes):
+        digit = residues[index]
+        # After the earlier digits, each of which took one step on all later residues.
+        total += digit * (radix / scale)
+        for later, modulus in zip(residues[index + 1 :], primes[index + 1 :], strict=True):
+            inverse = pow(prime, -1, modulus)
+            later -= digit
+            later *= float(inverse - modulus if inverse > modulus // 2 else inverse)
+            reduce_centred(later, modulus)
+        radix *= prime
+    return total

@@ -1,0 +1,169 @@
+"""Decrypted panels of a similarity, and what a key holder makes of them while they stream by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hecf.errors import InvalidInput, Mismatch, ReleaseRefused
+from hecf.he.bivariate import SimilarityPlan
+from hecf.he.bivariate_ring import in_threads
+from hecf.he.modular import Float
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.sampling import RandomBytes, gaussian
+
+SELECTION_ROWS = 128
+"""Rows whose best entries are selected at once."""
+
+
+@dataclass(frozen=True, repr=False)
+class Panel:
+    """Scores of up to N rows of A on up to N rows of B.
+
+    Parameters
+    ----------
+    plan : SimilarityPlan
+    row_block, column_block : int
+        Scores start at row ``row_block N`` and column ``column_block N``.
+    values : float64 array, shape (rows, columns)
+    flooded : bool
+        Whether :func:`flood` has made the values fit to leave the key holder.
+
+    Security
+    --------
+    Exact values given to somebody who saw the ciphertexts reveal the secret key (Li and
+    Micciancio, EUROCRYPT 2021).
+    """
+
+    plan: SimilarityPlan
+    row_block: int
+    column_block: int
+    values: Float
+    flooded: bool = False
+
+    def __repr__(self) -> str:
+        return f"Panel({self.row_block}, {self.column_block})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Panel cannot be pickled or copied")
+
+
+@dataclass(frozen=True)
+class TopSimilar:
+    """The most similar rows of B for every row of A, best first.
+
+    Parameters
+    ----------
+    columns : int64 array, shape (left, n)
+        Rows of B. Which of several equal scores is the last to be kept is arbitrary.
+    scores : float64 array, shape (left, n)
+    """
+
+    columns: NDArray[np.int64]
+    scores: Float
+
+
+def flood(panels: Iterable[Panel], random: RandomBytes) -> Iterator[Panel]:
+    """Add a plan's flooding noise to panels and round them to its grid.
+
+    Parameters
+    ----------
+    panels : iterable of Panel
+    random : callable
+        Source of cryptographically secure bytes.
+
+    Raises
+    ------
+    ReleaseRefused
+        If the plan allows for no release.
+    """
+    for panel in panels:
+        plan = panel.plan
+        if plan.releases == 0:
+            raise ReleaseRefused("an own-key similarity is released to nobody")
+        values = panel.values
+        if plan.flooding > 0:
+            values = values + plan.flooding * gaussian(values.shape, random)
+        grid = 2.0**plan.grid_bits
+        yield replace(panel, values=np.rint(values * grid) / grid, flooded=True)
+
+
+def similarity_matrix(plan: SimilarityPlan, panels: Iterable[Panel]) -> Float:
+    """Gather all panels in a float64 array of shape (left, right).
+
+    Raises
+    ------
+    ReleaseRefused
+        If the plan is for a release and a panel is not flooded.
+    Mismatch
+        If a panel belongs to another plan, or panels are missing or out of order.
+    """
+    matrix = np.empty((plan.left, plan.right))
+    degree = plan.parameters.ring_degree
+    for panel in _in_order(plan, panels):
+        row, column = panel.row_block * degree, panel.column_block * degree
+        rows, columns = panel.values.shape
+        matrix[row : row + rows, column : column + columns] = panel.values
+    return matrix
+
+
+def top_similar(plan: SimilarityPlan, panels: Iterable[Panel], n: int) -> TopSimilar:
+    """Keep the `n` best columns of every row while panels stream by.
+
+    Memory is that of one panel and of the result.
+
+    Raises
+    ------
+    InvalidInput
+        If `n` is not between 1 and the rows of B.
+    ReleaseRefused, Mismatch
+        As :func:`similarity_matrix`.
+    """
+    if not 1 <= n <= plan.right:
+        raise InvalidInput(
+            "the number of similar rows is out of range", got=n, expected=f"1 to {plan.right}"
+        )
+    columns = np.zeros((plan.left, n), dtype=np.int64)
+    scores = np.full((plan.left, n), -np.inf)
+    degree = plan.parameters.ring_degree
+    for panel in _in_order(plan, panels):
+        first, offset = panel.row_block * degree, panel.column_block * degree
+
+        def select(
+            start: int, panel: Panel = panel, first: int = first, offset: int = offset
+        ) -> None:
+            values = panel.values[start : start + SELECTION_ROWS]
+            part = slice(first + start, first + start + len(values))
+            every = np.concatenate([scores[part], values], axis=1)
+            chosen = np.argpartition(every, every.shape[1] - n, axis=1)[:, -n:]
+            known = np.take_along_axis(columns[part], np.minimum(chosen, n - 1), axis=1)
+            columns[part] = np.where(chosen < n, known, chosen - n + offset)
+            scores[part] = np.take_along_axis(every, chosen, axis=1)
+
+        in_threads(select, range(0, len(panel.values), SELECTION_ROWS))
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return TopSimilar(
+        np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    )
+
+
+def _in_order(plan: SimilarityPlan, panels: Iterable[Panel]) -> Iterator[Panel]:
+    """Pass on panels that are complete, in order and allowed to be used."""
+    expected = [(x, y) for x in range(plan.blocks(LEFT)) for y in range(plan.blocks(RIGHT))]
+    count = 0
+    for panel in panels:
+        if panel.plan.fingerprint != plan.fingerprint:
+            raise Mismatch("a panel belongs to another plan")
+        at = (panel.row_block, panel.column_block)
+        if count == len(expected) or at != expected[count]:
+            raise Mismatch("a panel is out of order", got=at)
+        if plan.releases > 0 and not panel.flooded:
+            raise ReleaseRefused("a similarity that is released must be flooded")
+        count += 1
+        yield panel
+    if count != len(expected):
+        raise Mismatch("panels of a similarity are missing", got=count, expected=len(expected))

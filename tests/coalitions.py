@@ -1,0 +1,262 @@
+"""Small coalitions for tests: terms, seeded purchases, and services behind both transports."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from hecf.he.keys import SecretKey
+from hecf.he.parameters import ParameterSet
+from hecf.he.scheme import scheme_by_name
+from hecf.measure import Measurements
+from hecf.models import LocalEmbedding
+from hecf.privacy.release import ReleaseBudget
+from hecf.protocol.ports import ComputeNode, KeyHolder
+from hecf.protocol.tasks import ScoreTask, gram_plan
+from hecf.protocol.terms import Terms
+from hecf.recipes.vertical import Recommendations, VerticalRetailer
+from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
+from hecf.rpc.compute_node import ComputeNodeService
+from hecf.rpc.credentials import TransportIdentity
+from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
+from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
+from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
+from hecf.rpc.server import Server, ServerLimits
+from hecf.rpc.store import BlockStore
+from hecf.wire.transfer import Limits
+from parties.certificates import CertificateAuthority
+
+RETAILERS = ("alder", "birch", "cedar")
+IDENTIFIER = "5eed" * 8
+LIMITS = ServerLimits(message_bytes=4 << 20, upload_bytes=16 << 20, concurrent_calls=16)
+
+
+def make_terms(**changes: Any) -> Terms:
+    """Terms of a coalition of three, without encryption unless asked for."""
+    content: dict[str, Any] = {
+        "coalition": "loyal",
+        "identifier": IDENTIFIER,
+        "scheme": "clear",
+        "retailers": RETAILERS,
+        "shoppers": 150,
+        "directory": "d1" * 32,
+        "factors": 4,
+        "top_k": 5,
+        "releases": 256,
+    }
+    return Terms(**(content | changes))
+
+
+def purchases(seed: int, shoppers: int, items: int, absent: tuple[int, ...] = ()) -> np.ndarray:
+    """Counts of shape (shoppers, items) with low-rank tastes and rows of zeros for the absent.
+
+    The tastes belong to the shopper, whatever the seed: so one retailer says something of another.
+    """
+    tastes = np.random.default_rng(77).standard_normal((shoppers, 6))
+    random = np.random.default_rng(seed)
+    appeal = tastes @ random.standard_normal((6, items)) + random.standard_normal(items)
+    counts = random.poisson(np.exp(0.5 * appeal - 1.0)).astype(np.float64)
+    # Nobody who is present may have an empty basket, or she would count as absent.
+    counts[np.arange(shoppers), random.integers(items, size=shoppers)] += 1
+    counts[list(absent)] = 0
+    return counts
+
+
+def embeddings(terms: Terms, items: int = 30, kind: Any = "binary") -> dict[str, LocalEmbedding]:
+    """A fitted embedding for every retailer; each has another tenth of the shoppers absent."""
+    fitted = {}
+    for number, name in enumerate(terms.retailers):
+        absent = tuple(range(number, terms.shoppers, 10))
+        counts = purchases(number, terms.shoppers, items + number, absent)
+        fitted[name] = LocalEmbedding.fit(csr_array(counts), terms.factors, kind=kind)
+    return fitted
+
+
+@cache
+def key_pair(scheme: str, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
+    """One key pair for each scheme and parameter set, drawn once."""
+    return scheme_by_name(scheme).generate_keys(parameters)
+
+
+class Coalition:
+    """The two services of a coalition in this process, and every party's way to them.
+
+    ``node`` and ``key_holder`` take the name of the calling party.
+    """
+
+    def __init__(self, terms: Terms, folder: Path, *, patience: float = 20.0) -> None:
+        self.terms = terms
+        self.patience = patience
+        self.blocks = folder / "blocks"
+        self.recorded: list[ReleaseBudget] = []
+        self.secret, self.public_key = key_pair(terms.scheme, gram_plan(terms).parameters)
+        self.node_service = ComputeNodeService(
+            terms, BlockStore(self.blocks), secrets.token_bytes, patience_seconds=patience
+        )
+        self._serve_node()
+        self.holder_service = KeyHolderService(
+            terms,
+            self.public_key,
+            self.node(KEY_HOLDER),
+            LocalReleaser(terms, self.secret, secrets.token_bytes),
+            ReleaseBudget(terms.releases),
+            self.recorded.append,
+        )
+        self._serve_key_holder()
+
+    def publish(self) -> None:
+        """Let the key holder publish its key."""
+        self.node(KEY_HOLDER).publish_key(self.terms, self.public_key)
+
+    def node(self, name: str) -> ComputeNode:
+        """The compute node as a party reaches it."""
+        return MemoryComputeNode(self.node_service, self.party(name), Measurements())
+
+    def key_holder(self, name: str) -> KeyHolder:
+        """The key holder as a party reaches it."""
+        return MemoryKeyHolder(
+            self.holder_service, self.party(name), Measurements(), Measurements()
+        )
+
+    def party(self, name: str) -> Party:
+        """The authenticated party of a name."""
+        return Party(self.terms.identifier, role_of(name), name)
+
+    def stored(self) -> int:
+        """How many blocks the compute node keeps."""
+        return sum(1 for _ in self.blocks.iterdir())
+
+    def close(self) -> None:
+        """End every wait."""
+        self.node_service.close()
+
+    def _serve_node(self) -> None:
+        pass
+
+    def _serve_key_holder(self) -> None:
+        pass
+
+
+class GrpcCoalition(Coalition):
+    """The same services behind real servers with mutual TLS, and clients for every party."""
+
+    def __init__(self, terms: Terms, folder: Path, *, patience: float = 20.0) -> None:
+        self.authority = CertificateAuthority.create(terms.identifier)
+        self._identities: dict[str, TransportIdentity] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
+        super().__init__(terms, folder, patience=patience)
+
+    def identity(self, name: str) -> TransportIdentity:
+        """A party's certificate, key and authority."""
+        if name not in self._identities:
+            self._identities[name] = identity_of(self.authority, role_of(name), name)
+        return self._identities[name]
+
+    def node(self, name: str) -> ComputeNode:
+        """A client of the compute node under a party's certificate."""
+        return self._client(ComputeNodeClient, self.node_address, name)
+
+    def key_holder(self, name: str) -> KeyHolder:
+        """A client of the key holder under a party's certificate."""
+        return self._client(KeyHolderClient, self.holder_address, name)
+
+    def close(self) -> None:
+        """Close clients, then servers."""
+        self.node_service.close()
+        for client in self._clients.values():
+            client.close()
+        self._holder_server.stop()
+        self._node_server.stop()
+
+    def _client(self, kind: Callable[..., Any], address: str, name: str) -> Any:
+        if (address, name) not in self._clients:
+            self._clients[address, name] = make_client(
+                kind, self.terms, address, self.identity(name), self.patience
+            )
+        return self._clients[address, name]
+
+    def _serve_node(self) -> None:
+        self._node_server = Server(
+            self.terms, self.identity(COMPUTE_NODE), "127.0.0.1:0", LIMITS, Measurements()
+        )
+        self._node_server.add_compute_node(self.node_service)
+        self._node_server.start()
+        self.node_address = f"127.0.0.1:{self._node_server.port}"
+
+    def _serve_key_holder(self) -> None:
+        self._holder_server = Server(
+            self.terms, self.identity(KEY_HOLDER), "127.0.0.1:0", LIMITS, Measurements()
+        )
+        self._holder_server.add_key_holder(self.holder_service)
+        self._holder_server.start()
+        self.holder_address = f"127.0.0.1:{self._holder_server.port}"
+
+
+TRANSPORTS: dict[str, type[Coalition]] = {"memory": Coalition, "grpc": GrpcCoalition}
+
+
+def role_of(name: str) -> str:
+    """Role of a party by its name."""
+    return name if name in (COMPUTE_NODE, KEY_HOLDER) else RETAILER
+
+
+def identity_of(authority: CertificateAuthority, role: str, name: str) -> TransportIdentity:
+    """Certificate, key and authority of a party that an authority knows."""
+    credential = authority.issue(role, name)
+    return TransportIdentity(
+        credential.certificate, credential.private_key, authority.credential.certificate
+    )
+
+
+def make_client(
+    kind: Callable[..., Any],
+    terms: Terms,
+    address: str,
+    identity: TransportIdentity,
+    patience: float = 5.0,
+) -> Any:
+    """A client with the limits of the tests."""
+    return kind(
+        terms,
+        address,
+        identity,
+        patience_seconds=patience,
+        limits=Limits(LIMITS.upload_bytes),
+        measurements=Measurements(),
+    )
+
+
+def unchecked_task(terms: Terms, target: str, rows: tuple[int, ...], items: int) -> ScoreTask:
+    """A score task as a malicious party would send it, past the checks of its constructor."""
+    task = object.__new__(ScoreTask)
+    for name, value in (("terms", terms), ("target", target), ("rows", rows), ("items", items)):
+        object.__setattr__(task, name, value)
+    return task
+
+
+def run_retailers(
+    coalition: Coalition, fitted: dict[str, LocalEmbedding], rows: dict[str, tuple[int, ...]]
+) -> dict[str, Recommendations]:
+    """Run the recipe of every retailer at once."""
+
+    def take_part(name: str) -> Recommendations:
+        retailer = VerticalRetailer(
+            coalition.terms,
+            name,
+            coalition.node(name),
+            coalition.key_holder(name),
+            Measurements(),
+        )
+        return retailer.run(fitted[name], rows[name])
+
+    names = coalition.terms.retailers
+    with ThreadPoolExecutor(len(names)) as pool:
+        running = {name: pool.submit(take_part, name) for name in names}
+        return {name: future.result() for name, future in running.items()}

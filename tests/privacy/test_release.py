@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import math
+import secrets
+
+import numpy as np
+import pytest
+from encryption import gram_plan, score_plan
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
+from hecf.he import sampling
+from hecf.he.keys import Decrypted
+from hecf.he.plan import ProductPlan
+from hecf.privacy.release import ReleaseBudget, ReleaseGate, ReleasePolicy
+
+POLICY = ReleasePolicy(minimum_shoppers=50, top_k=7)
+SHAPE = (200, 300)
+
+
+def wide_gram() -> ProductPlan:
+    return gram_plan(left=SHAPE[0], right=SHAPE[1])
+
+
+def wide_score(**changes: object) -> ProductPlan:
+    return score_plan(left=SHAPE[0], right=SHAPE[1], **changes)
+
+
+def gate(policy: ReleasePolicy = POLICY) -> ReleaseGate:
+    return ReleaseGate(policy, secrets.token_bytes)
+
+
+def everything() -> ReleasePolicy:
+    return ReleasePolicy(minimum_shoppers=2, top_k=SHAPE[1])
+
+
+def released_scores(plan: ProductPlan, values: np.ndarray) -> np.ndarray:
+    """All scores of a release, in the order of the catalogue."""
+    top = gate(everything()).top_scores(Decrypted(plan, values))
+    out = np.empty(values.shape)
+    np.put_along_axis(out, top.items.astype(np.int64), top.scores, axis=1)
+    return out
+
+
+@pytest.mark.parametrize("operation", ["gram", "score"])
+def test_the_noise_has_the_planned_deviation(operation: str) -> None:
+    plan = wide_gram() if operation == "gram" else wide_score()
+    exact = np.random.default_rng(1).uniform(-1, 1, SHAPE)
+    if operation == "gram":
+        noise = gate().gram(Decrypted(plan, exact)) - exact
+    else:
+        noise = released_scores(plan, exact) - exact
+    # 60,000 samples: one standard error of the deviation is 0.3 %.
+    assert abs(noise.std() / plan.flooding - 1) < 0.05
+    assert abs(noise.mean()) < 5 * plan.flooding / math.sqrt(noise.size)
+    # Normal, and not for example uniform, up to the grid, which is half a deviation at most.
+    standard = noise.ravel() / plan.flooding
+    assert abs(stats.kurtosis(standard)) < 0.15
+    assert 3.5 < np.abs(standard).max() < 8.5
+
+
+def test_a_gate_with_half_the_noise_would_be_noticed() -> None:
+    plan, weaker = wide_gram(), gram_plan(left=SHAPE[0], right=SHAPE[1], releases=1)
+    exact = np.zeros(SHAPE)
+    noise = gate().gram(Decrypted(weaker, exact))
+    assert abs(noise.std() / plan.flooding - 1) > 0.4
+
+
+def test_two_releases_and_two_entries_have_independent_noise() -> None:
+    plan = wide_gram()
+    first, second = (gate().gram(Decrypted(plan, np.zeros(SHAPE))) for _ in range(2))
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.03
+    assert abs(np.corrcoef(first[:, 1:].ravel(), first[:, :-1].ravel())[0, 1]) < 0.03
+
+
+def test_released_values_lie_on_the_grid_and_hide_the_low_bits() -> None:
+    for plan in (wide_gram(), gram_plan(scheme="clear", left=SHAPE[0], right=SHAPE[1])):
+        exact = np.random.default_rng(2).uniform(-1, 1, SHAPE)
+        released = gate().gram(Decrypted(plan, exact))
+        steps = released * 2.0**plan.grid_bits
+        assert np.array_equal(steps, np.rint(steps))
+        # The decryption itself is not on the grid, so the test can fail.
+        assert not np.array_equal(exact * 2.0**plan.grid_bits, np.rint(exact * 2.0**plan.grid_bits))
+    assert 2.0 ** -wide_gram().grid_bits <= wide_gram().flooding
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_the_best_items_are_numpys_on_a_noiseless_plan(seed: int, k: int) -> None:
+    plan = score_plan(scheme="clear", left=5, right=30)
+    # Multiples of the grid with many ties: the smaller position comes first.
+    exact = np.random.default_rng(seed).integers(-8, 8, (5, 30)) / 8.0
+    top = gate(ReleasePolicy(2, k)).top_scores(Decrypted(plan, exact))
+    assert top.items.shape == top.scores.shape == (5, min(k, 30))
+    assert top.items.dtype == np.int32
+    for row, items, scores in zip(exact, top.items, top.scores, strict=True):
+        order = sorted(range(30), key=lambda item: (-row[item], item))[:k]
+        assert items.tolist() == order
+        assert scores.tolist() == row[order].tolist()
+
+
+def test_only_k_items_are_released_and_the_noise_comes_before_the_choice() -> None:
+    plan = wide_score()
+    # Scores far closer together than the noise: an exact choice would always be the first item.
+    exact = np.linspace(0, -plan.flooding / 1000, SHAPE[1]) * np.ones(SHAPE)
+    top = gate().top_scores(Decrypted(plan, exact))
+    assert top.items.shape == (SHAPE[0], 7)
+    assert np.mean(top.items[:, 0] == 0) < 0.1
+    assert np.all(np.diff(top.scores, axis=1) <= 0)
+
+
+def test_results_of_another_operation_are_refused() -> None:
+    gram, score = Decrypted(wide_gram(), np.zeros(SHAPE)), Decrypted(wide_score(), np.zeros(SHAPE))
+    with pytest.raises(ReleaseRefused, match="another operation: got score, expected gram"):
+        gate().gram(score)
+    with pytest.raises(ReleaseRefused, match="another operation: got gram, expected score"):
+        gate().top_scores(gram)
+
+
+@pytest.mark.parametrize(("shoppers", "allowed"), [(49, False), (50, True), (70, True)])
+def test_blocks_over_too_few_shoppers_are_refused(shoppers: int, allowed: bool) -> None:
+    decrypted = Decrypted(gram_plan(inner=shoppers), np.zeros((3, 5)))
+    if allowed:
+        assert gate().gram(decrypted).shape == (3, 5)
+    else:
+        with pytest.raises(ReleaseRefused, match="too few shoppers: got 49, expected at least 50"):
+            gate().gram(decrypted)
+
+
+@pytest.mark.parametrize("policy", [None, {"minimum_shoppers": 2, "top_k": 1}, (50, 7)])
+def test_there_is_no_gate_without_a_policy(policy: object) -> None:
+    with pytest.raises(ReleaseRefused, match="needs a policy"):
+        ReleaseGate(policy, secrets.token_bytes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("numbers", [(1, 20), (0, 20), (-5, 20), (100, 0), (100, -1)])
+def test_weak_policies_are_refused(numbers: tuple[int, int]) -> None:
+    with pytest.raises(ReleaseRefused, match="too weak"):
+        ReleasePolicy(*numbers)
+
+
+def test_a_budget_is_spent_once() -> None:
+    budget = ReleaseBudget(10).spend(4).spend(6)
+    assert budget == ReleaseBudget(10, 10)
+    with pytest.raises(LimitExceeded, match="10 spent and 1 more, expected at most 10"):
+        budget.spend(1)
+    with pytest.raises(LimitExceeded):
+        ReleaseBudget(10).spend(11)
+    for nothing in (0, -1):
+        with pytest.raises(LimitExceeded):
+            ReleaseBudget(10, 5).spend(nothing)
+
+
+@pytest.mark.parametrize("numbers", [(10, 11), (10, -1), (-1, 0)])
+def test_budgets_that_were_tampered_with_are_refused(numbers: tuple[int, int]) -> None:
+    with pytest.raises(InvalidInput, match="out of range"):
+        ReleaseBudget(*numbers)
+
+
+def test_normal_samples_are_finite_for_every_byte_string() -> None:
+    lowest = sampling.gaussian((4,), lambda count: b"\x00" * count)
+    highest = sampling.gaussian((4,), lambda count: b"\xff" * count)
+    assert np.isfinite(lowest).all()
+    assert np.array_equal(lowest, -highest)
+    assert 8.1 < highest[0] < 8.3
+
+
+def test_samples_have_their_distributions() -> None:
+    count = 60_000
+    normal = sampling.gaussian((count,), secrets.token_bytes)
+    assert stats.kstest(normal, "norm").pvalue > 1e-6
+    assert stats.kstest(normal * 1.05, "norm").pvalue < 1e-6
+    ternary = sampling.ternary((count,), secrets.token_bytes)
+    values, counts = np.unique(ternary, return_counts=True)
+    assert values.tolist() == [-1.0, 0.0, 1.0]
+    assert stats.chisquare(counts).pvalue > 1e-6
+    errors = sampling.centred_binomial((count,), secrets.token_bytes)
+    values, counts = np.unique(errors, return_counts=True)
+    assert np.abs(values).max() <= 21
+    probabilities = stats.binom(42, 0.5).pmf(np.arange(43))
+    often = np.abs(np.arange(-21, 22)) <= 12
+    observed = np.array([(errors == value).sum() for value in np.arange(-21, 22)[often]])
+    expected = probabilities[often] / probabilities[often].sum() * observed.sum()
+    assert stats.chisquare(observed, expected).pvalue > 1e-6
+    assert sampling.ternary((2, 3, 4), secrets.token_bytes).shape == (2, 3, 4)
+
+
+def test_ternary_values_reject_the_byte_that_would_bias_them() -> None:
+    supply = iter([b"\xff" * 100 + bytes(range(100)) * 3, bytes(1000)])
+    values = sampling.ternary((90,), lambda count: next(supply)[:count])
+    # 90 + 1 + 64 bytes were asked for; the 100 of value 255 are skipped.
+    assert values[:55].tolist() == [float(byte % 3 - 1) for byte in range(55)]

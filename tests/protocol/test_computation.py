@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from hecf.errors import HecfError, InvalidInput, MalformedMessage, Mismatch, UnknownTask
+from hecf.he.clear import ClearProduct
+from hecf.he.item_model import ItemModel
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.scheme import Evaluator, Scheme, scheme_by_name
+from hecf.privacy.release import TopScores
+from hecf.protocol.computation import check_part, compute
+from hecf.protocol.released import ReleasedBlocks, top_scores_from_bytes, top_scores_to_bytes
+from hecf.protocol.tasks import MODEL, SCORES, GramTask, Part, ScoreTask
+from hecf.protocol.terms import Terms
+
+TERMS = Terms(
+    coalition="loyal",
+    identifier="0" * 32,
+    scheme="clear",
+    retailers=("grocer", "butcher", "florist"),
+    shoppers=300,
+    directory="1" * 64,
+    factors=4,
+    top_k=5,
+)
+GRAM = GramTask(TERMS)
+ROWS = (3, 50, 51, 299)
+SCORE = ScoreTask(TERMS, "butcher", ROWS, 25)
+SCHEME: Scheme = scheme_by_name("clear")
+
+
+@pytest.fixture
+def embeddings() -> dict[str, np.ndarray]:
+    random = np.random.default_rng(1)
+    return {name: np.linalg.qr(random.standard_normal((300, 4)))[0] for name in TERMS.retailers}
+
+
+@pytest.fixture
+def evaluator() -> Evaluator:
+    return SCHEME.evaluator(GRAM.plan.parameters, b"", secrets.token_bytes)
+
+
+def uploads(
+    task: GramTask | ScoreTask, matrices: dict[Part, np.ndarray]
+) -> Callable[[Part], bytes]:
+    encryptor = SCHEME.encryptor(task.plan.parameters, b"")
+    data = {
+        part: encryptor.encrypt(encryptor.encode(task.plan, part[1], matrix)).to_bytes()
+        for part, matrix in matrices.items()
+    }
+    return data.__getitem__
+
+
+def test_blocks_are_numpys(embeddings: dict[str, np.ndarray], evaluator: Evaluator) -> None:
+    read = uploads(GRAM, {part: embeddings[part[0]] for part in GRAM.parts})
+    for (first, second), result in zip(GRAM.pairs, GRAM.results, strict=True):
+        product = compute(GRAM, result, read, SCHEME, evaluator)
+        assert isinstance(product, ClearProduct)
+        expected = np.einsum("ni,nj->ij", embeddings[first], embeddings[second])
+        assert np.allclose(product.values, expected, atol=1e-14)
+        # The order of the pair matters: the transposed block is another matrix.
+        assert not np.allclose(product.values, expected.T, atol=1e-3)
+
+
+def test_scores_are_numpys(evaluator: Evaluator) -> None:
+    random = np.random.default_rng(2)
+    shares = {name: random.uniform(-1, 1, (4, 4)) for name in SCORE.sources}
+    items, bias = random.standard_normal((4, 25)), random.standard_normal(25)
+    model, unit = ItemModel.scaled(items, bias)
+    operands = uploads(SCORE, {(name, LEFT): share for name, share in shares.items()})
+
+    def read(part: Part) -> bytes:
+        return model.to_bytes(SCORE.plan) if part == ("butcher", MODEL) else operands(part)
+
+    product = compute(SCORE, SCORES, read, SCHEME, evaluator)
+    assert isinstance(product, ClearProduct)
+    expected = [
+        [
+            bias[item] + sum(shares[n][k, row] * items[k, item] for n in shares for k in range(4))
+            for item in range(25)
+        ]
+        for row in range(len(ROWS))
+    ]
+    assert np.allclose(product.values * unit, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("task", "result"),
+    [(GRAM, "butcher/grocer"), (GRAM, "grocer/grocer"), (GRAM, SCORES), (GRAM, ""), (SCORE, "a/b")],
+)
+def test_results_that_a_task_does_not_have_are_refused(
+    task: GramTask | ScoreTask, result: str, evaluator: Evaluator
+) -> None:
+    def never(part: Part) -> bytes:
+        raise AssertionError("nothing may be read")
+
+    with pytest.raises(UnknownTask, match="no such result"):
+        compute(task, result, never, SCHEME, evaluator)
+
+
+def test_parts_are_checked_before_they_are_stored() -> None:
+    good = uploads(GRAM, {("grocer", LEFT): np.zeros((300, 4))})(("grocer", LEFT))
+    check_part(GRAM, ("grocer", LEFT), good, SCHEME)
+    model = ItemModel(np.zeros((4, 25)), np.zeros(25)).to_bytes(SCORE.plan)
+    check_part(SCORE, ("butcher", MODEL), model, SCHEME)
+    large = np.full(4 * 25 + 25, 0.9).astype("<f8").tobytes()
+    for task, part, data, error in (
+        (GRAM, ("butcher", RIGHT), good, MalformedMessage),
+        (SCORE, ("grocer", LEFT), good, Mismatch),
+        (SCORE, ("butcher", MODEL), good, MalformedMessage),
+        (SCORE, ("grocer", LEFT), model, MalformedMessage),
+        (GRAM, ("grocer", LEFT), good[:-1], MalformedMessage),
+        (GRAM, ("grocer", LEFT), b"", MalformedMessage),
+        (SCORE, ("butcher", MODEL), model[:40] + large, InvalidInput),
+    ):
+        with pytest.raises(error) as caught:
+            check_part(task, part, data, SCHEME)
+        assert isinstance(caught.value, HecfError)
+
+
+def test_released_blocks_survive_their_bytes() -> None:
+    random = np.random.default_rng(3)
+    blocks = ReleasedBlocks({pair: random.standard_normal((4, 4)) for pair in GRAM.pairs})
+    back = ReleasedBlocks.from_bytes(GRAM, blocks.to_bytes(GRAM))
+    assert list(back.blocks) == GRAM.pairs
+    for pair in GRAM.pairs:
+        assert np.array_equal(back.blocks[pair], blocks.blocks[pair])
+    # Transposed or exchanged blocks would be noticed.
+    assert not np.array_equal(back.blocks[GRAM.pairs[0]], blocks.blocks[GRAM.pairs[0]].T)
+    assert not np.array_equal(back.blocks[GRAM.pairs[0]], blocks.blocks[GRAM.pairs[1]])
+    infinite = ReleasedBlocks({pair: np.full((4, 4), np.inf) for pair in GRAM.pairs})
+    with pytest.raises(MalformedMessage, match="not finite"):
+        ReleasedBlocks.from_bytes(GRAM, infinite.to_bytes(GRAM))
+
+
+def top_scores(items: np.ndarray | None = None) -> TopScores:
+    random = np.random.default_rng(4)
+    chosen = random.permuted(np.tile(np.arange(25), (4, 1)), axis=1)[:, :5].astype(np.int32)
+    return TopScores(chosen if items is None else items, random.standard_normal((4, 5)))
+
+
+def test_released_scores_survive_their_bytes() -> None:
+    top = top_scores()
+    back = top_scores_from_bytes(SCORE, top_scores_to_bytes(SCORE, top))
+    assert np.array_equal(back.items, top.items)
+    assert np.array_equal(back.scores, top.scores)
+    assert back.items.dtype == np.int32
+
+
+@pytest.mark.parametrize("position", [-1, 25, 2**31 - 1, -(2**31)])
+def test_released_positions_outside_the_catalogue_are_refused(position: int) -> None:
+    items = top_scores().items
+    items[2, 3] = position
+    with pytest.raises(MalformedMessage, match="do not fit the catalogue"):
+        top_scores_from_bytes(SCORE, top_scores_to_bytes(SCORE, top_scores(items)))
+
+
+def test_results_of_another_task_with_the_same_plan_are_refused() -> None:
+    other = ScoreTask(TERMS, "butcher", (3, 50, 51, 298), 25)
+    assert other.plan.fingerprint == SCORE.plan.fingerprint
+    data = top_scores_to_bytes(SCORE, top_scores())
+    with pytest.raises(Mismatch):
+        top_scores_from_bytes(other, data)
+    with pytest.raises(Mismatch):
+        top_scores_from_bytes(ScoreTask(TERMS, "florist", ROWS, 25), data)
+    royal = GramTask(Terms.from_json(TERMS.to_json().replace("loyal", "royal")))
+    assert royal.plan.fingerprint == GRAM.plan.fingerprint
+    blocks = ReleasedBlocks({pair: np.zeros((4, 4)) for pair in GRAM.pairs})
+    with pytest.raises(Mismatch):
+        ReleasedBlocks.from_bytes(royal, blocks.to_bytes(GRAM))

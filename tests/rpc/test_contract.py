@@ -1,0 +1,450 @@
+"""One contract for both transports: in memory, and gRPC over mutual TLS with real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coalitions import RETAILERS, TRANSPORTS, Coalition, make_terms, role_of, unchecked_task
+from encryption import unit_columns, unit_item_model
+
+from hecf.api.v1 import compute_node_pb2, key_holder_pb2
+from hecf.errors import (
+    Conflict,
+    HecfError,
+    InvalidInput,
+    LimitExceeded,
+    MalformedMessage,
+    Mismatch,
+    PartyMissing,
+    PermissionDenied,
+    UnknownTask,
+)
+from hecf.he.item_model import ItemModel
+from hecf.he.plan import LEFT, RIGHT, ProductPlan
+from hecf.he.scheme import scheme_by_name
+from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, Task, gram_plan
+from hecf.protocol.terms import Terms
+from hecf.rpc import authority
+from hecf.rpc.authority import ALLOWED
+from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
+
+ROWS = tuple(range(0, 40, 4))
+ITEMS = 30
+NODE = "/hecf.v1.ComputeNodeService/"
+HOLDER = "/hecf.v1.KeyHolderService/"
+CLEAR_TOLERANCE = 1e-9
+"""Released clear values are rounded to multiples of 2 ** -40."""
+
+Open = Callable[..., Coalition]
+
+
+@pytest.fixture(params=sorted(TRANSPORTS))
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    opened: list[Coalition] = []
+
+    def begin(**options: Any) -> Coalition:
+        patience = options.pop("patience", 20.0)
+        folder = tmp_path / str(len(opened))
+        opened.append(TRANSPORTS[request.param](make_terms(**options), folder, patience=patience))
+        return opened[-1]
+
+    yield begin
+    for coalition in opened:
+        coalition.close()
+
+
+@pytest.fixture
+def coalition(start: Open) -> Coalition:
+    return start()
+
+
+def operand(coalition: Coalition, task: Task, side: str, matrix: np.ndarray) -> bytes:
+    """Bytes of a contribution under the coalition's key."""
+    scheme = scheme_by_name(coalition.terms.scheme)
+    encryptor = scheme.encryptor(gram_plan(coalition.terms).parameters, coalition.public_key)
+    return encryptor.encrypt(encryptor.encode(task.plan, side, matrix)).to_bytes()
+
+
+def columns(terms: Terms, seed: int) -> np.ndarray:
+    return unit_columns(np.random.default_rng(seed), terms.shoppers, terms.factors)
+
+
+def tolerance(plan: ProductPlan) -> float:
+    """Largest error of a release: the plan's bound, six deviations of flooding, the grid."""
+    if plan.scheme == "clear":
+        return CLEAR_TOLERANCE
+    return plan.error_bound + 6 * plan.flooding + 2.0 ** -(plan.grid_bits + 1)
+
+
+def test_join_agrees_on_equal_terms_with_node_and_key_holder(coalition: Coalition) -> None:
+    for name in (*RETAILERS, KEY_HOLDER):
+        coalition.node(name).join(coalition.terms)
+    for name in RETAILERS:
+        coalition.key_holder(name).join(make_terms())
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"coalition": "royal"}, "coalition"),
+        ({"identifier": "ab" * 16}, "identifier of the coalition"),
+        ({"shoppers": 151}, "length of the member directory"),
+        ({"directory": "d2" * 32}, "fingerprint of the member directory"),
+        ({"factors": 5}, "fingerprint of the parameters"),
+        ({"scheme": "ckks"}, "fingerprint of the parameters"),
+        ({"statistical_bits": 29}, "fingerprint of the parameters"),
+        ({"ridge": 0.2}, "fingerprint of the terms"),
+        ({"decay": 0.25}, "fingerprint of the terms"),
+        ({"top_k": 6}, "fingerprint of the terms"),
+        ({"minimum_shoppers": 99}, "fingerprint of the terms"),
+        ({"retailers": RETAILERS[::-1]}, "fingerprint of the terms"),
+    ],
+)
+def test_join_names_the_first_difference(
+    coalition: Coalition, change: dict[str, Any], named: str
+) -> None:
+    other = make_terms(**change)
+    for link in (coalition.node("birch"), coalition.key_holder("birch")):
+        with pytest.raises(Mismatch, match=f"^birch has another {named}: got .*, expected ") as got:
+            link.join(other)
+        assert "\n" not in str(got.value)
+
+
+def test_a_key_is_published_once(start: Open) -> None:
+    coalition = start(scheme="ckks")
+    link = coalition.node(KEY_HOLDER)
+    with pytest.raises((MalformedMessage, Mismatch)):
+        link.publish_key(coalition.terms, coalition.public_key[:-1])
+    link.publish_key(coalition.terms, coalition.public_key)
+    link.publish_key(coalition.terms, coalition.public_key)
+    _, other = scheme_by_name("ckks").generate_keys(gram_plan(coalition.terms).parameters)
+    with pytest.raises(Conflict, match="another public key"):
+        link.publish_key(coalition.terms, other)
+    assert coalition.key_holder("alder").public_key(coalition.terms) == coalition.public_key
+
+
+def test_a_contribution_is_idempotent_and_other_bytes_are_refused(coalition: Coalition) -> None:
+    task = GramTask(coalition.terms)
+    node = coalition.node("birch")
+    first, second = (operand(coalition, task, LEFT, columns(coalition.terms, n)) for n in (1, 2))
+    for _ in range(3):
+        node.contribute(task, LEFT, first)
+    assert coalition.stored() == 1
+    with pytest.raises(Conflict, match="birch has already contributed"):
+        node.contribute(task, LEFT, second)
+    assert coalition.stored() == 1
+    node.contribute(task, RIGHT, operand(coalition, task, RIGHT, columns(coalition.terms, 2)))
+    assert coalition.stored() == 2
+
+
+def test_a_hundred_equal_uploads_at_once_have_one_effect(coalition: Coalition) -> None:
+    task = GramTask(coalition.terms)
+    node = coalition.node("birch")
+    data = operand(coalition, task, LEFT, columns(coalition.terms, 1))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: node.contribute(task, LEFT, data), range(100)))
+    assert coalition.stored() == 1
+
+
+def test_another_side_is_refused(coalition: Coalition) -> None:
+    # In the agreed order the first retailer is left only and the last right only.
+    task = GramTask(coalition.terms)
+    for name, side in (("alder", RIGHT), ("cedar", LEFT)):
+        data = operand(coalition, task, side, columns(coalition.terms, 1))
+        with pytest.raises(InvalidInput, match=f"{name} contributes no such part"):
+            coalition.node(name).contribute(task, side, data)
+    with pytest.raises(InvalidInput, match="no such part"):
+        coalition.node("alder").contribute(task, MODEL, b"anything")
+    assert coalition.stored() == 0
+
+
+@pytest.mark.parametrize("scheme", ["clear", "ckks"])
+def test_a_mutated_contribution_is_refused_and_not_stored(start: Open, scheme: str) -> None:
+    coalition = start(scheme=scheme)
+    task = GramTask(coalition.terms)
+    node = coalition.node("alder")
+    data = operand(coalition, task, LEFT, columns(coalition.terms, 1))
+    mutated = {
+        "cut": data[:-1],
+        "longer": data + b"\0",
+        "empty": b"",
+        "another header": bytes([data[0] ^ 1]) + data[1:],
+        # Not a number in clear, and above every prime of 24 bits under encryption.
+        "out of range": data[:-8] + b"\xff" * 8,
+        "the other side": operand(coalition, task, RIGHT, columns(coalition.terms, 1)),
+    }
+    for what, content in mutated.items():
+        with pytest.raises((MalformedMessage, Mismatch)):
+            node.contribute(task, LEFT, content)
+        assert coalition.stored() == 0, what
+    # Nothing was recorded either, so the right bytes are not in conflict with the wrong ones.
+    node.contribute(task, LEFT, data)
+    assert coalition.stored() == 1
+
+
+def test_a_full_disk_leaves_the_contribution_missing(
+    start: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coalition = start(retailers=("alder", "birch"), patience=0.5)
+    task = GramTask(coalition.terms)
+    parts = {
+        name: operand(coalition, task, side, columns(coalition.terms, 1))
+        for name, side in task.parts
+    }
+    coalition.publish()
+    coalition.node("alder").contribute(task, LEFT, parts["alder"])
+
+    def full(*arguments: Any) -> str:
+        raise LimitExceeded("a block cannot be stored", got="No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hecf.rpc.store.BlockStore.put", full)
+        with pytest.raises(LimitExceeded, match="No space left"):
+            coalition.node("birch").contribute(task, RIGHT, parts["birch"])
+    with pytest.raises(PartyMissing, match="birch did not act"):
+        coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
+    coalition.node("birch").contribute(task, RIGHT, parts["birch"])
+    assert coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
+
+
+def test_only_its_target_declares_a_score_task(coalition: Coalition) -> None:
+    task = ScoreTask(coalition.terms, "cedar", ROWS, ITEMS)
+    with pytest.raises(PermissionDenied, match="only its target declares"):
+        coalition.node("alder").declare(task)
+    coalition.node("cedar").declare(task)
+    coalition.node("cedar").declare(task)
+    with pytest.raises(Conflict, match="has declared another score task"):
+        coalition.node("cedar").declare(ScoreTask(coalition.terms, "cedar", ROWS[1:], ITEMS))
+    assert coalition.node("alder").await_score_task(coalition.terms, "cedar") == task
+
+
+@pytest.mark.parametrize(
+    ("target", "rows", "items", "problem"),
+    [
+        ("cedar", (4, 3), ITEMS, "ascending positions below 150"),
+        ("cedar", (3, 3), ITEMS, "ascending positions below 150"),
+        ("cedar", (0, 150), ITEMS, "ascending positions below 150"),
+        ("cedar", (), ITEMS, "names no shopper"),
+        ("cedar", ROWS, 4, "the catalogue has an unsuitable size: got 4"),
+        ("cedar", ROWS, 1 << 30, "the catalogue has an unsuitable size"),
+        ("dogwood", ROWS, ITEMS, "unknown retailer: got dogwood, expected alder or birch or cedar"),
+    ],
+)
+def test_unsuitable_score_tasks_are_refused(
+    coalition: Coalition, target: str, rows: tuple[int, ...], items: int, problem: str
+) -> None:
+    forged = unchecked_task(coalition.terms, target, rows, items)
+    with pytest.raises(InvalidInput, match=problem):
+        coalition.node("cedar").declare(forged)
+    with pytest.raises(InvalidInput, match=problem):
+        coalition.key_holder("cedar").release_scores(forged)
+
+
+def test_a_release_goes_to_the_target_only(coalition: Coalition) -> None:
+    task = ScoreTask(coalition.terms, "cedar", ROWS, ITEMS)
+    coalition.node("cedar").declare(task)
+    for name in ("alder", "birch"):
+        with pytest.raises(PermissionDenied, match="only its target receives"):
+            coalition.key_holder(name).release_scores(task)
+    assert coalition.recorded == []
+
+
+def test_every_unknown_task_is_answered_alike(coalition: Coalition) -> None:
+    foreign = GramTask(make_terms(ridge=0.2))
+    undeclared = ScoreTask(coalition.terms, "cedar", ROWS, ITEMS)
+    coalition.node("alder").declare(ScoreTask(coalition.terms, "alder", ROWS, ITEMS))
+    calls: list[Callable[[], object]] = [
+        lambda: coalition.node("alder").contribute(foreign, LEFT, b"x"),
+        lambda: coalition.node("alder").contribute(undeclared, LEFT, b"x"),
+        lambda: coalition.node(KEY_HOLDER).fetch(foreign, "alder/birch"),
+        lambda: coalition.node(KEY_HOLDER).fetch(undeclared, SCORES),
+        lambda: coalition.node(KEY_HOLDER).fetch(GramTask(coalition.terms), "alder/alder"),
+        lambda: coalition.node("alder").await_score_task(coalition.terms, "dogwood"),
+        lambda: coalition.key_holder("alder").release_blocks(foreign),
+        lambda: coalition.key_holder("cedar").release_scores(undeclared),
+    ]
+    for call in calls:
+        with pytest.raises(UnknownTask) as got:
+            call()
+        assert str(got.value) == "no such task"
+
+
+@pytest.mark.parametrize("scheme", ["clear", "ckks"])
+def test_released_blocks_equal_the_clear_twin(start: Open, scheme: str) -> None:
+    coalition = start(scheme=scheme)
+    task = GramTask(coalition.terms)
+    matrices = {name: columns(coalition.terms, n) for n, name in enumerate(RETAILERS)}
+    coalition.publish()
+    for name, side in task.parts:
+        data = operand(coalition, task, side, matrices[name])
+        coalition.node(name).contribute(task, side, data)
+    received = {name: coalition.key_holder(name).release_blocks(task) for name in RETAILERS}
+    bound = tolerance(task.plan)
+    for (first, second), block in received["alder"].blocks.items():
+        for i in range(coalition.terms.factors):
+            for j in range(coalition.terms.factors):
+                exact = sum(
+                    float(a) * float(b)
+                    for a, b in zip(matrices[first][:, i], matrices[second][:, j], strict=True)
+                )
+                assert abs(block[i, j] - exact) <= bound
+        # The control: the blocks of other matrices are far away.
+        assert np.abs(block - matrices[second].T @ matrices[first]).max() > 100 * bound
+    # Released once: everybody has the same numbers, and the budget was charged for them once.
+    for blocks in received.values():
+        for pair, block in blocks.blocks.items():
+            np.testing.assert_array_equal(block, received["alder"].blocks[pair])
+    assert len(coalition.recorded) == len(task.pairs)
+
+
+@pytest.mark.parametrize("scheme", ["clear", "ckks"])
+def test_released_scores_equal_the_clear_twin(start: Open, scheme: str) -> None:
+    coalition = start(scheme=scheme)
+    random = np.random.default_rng(5)
+    task = ScoreTask(coalition.terms, "birch", ROWS, ITEMS)
+    shares = {name: random.uniform(-0.4, 0.4, (4, len(ROWS))) for name in task.sources}
+    items, bias = unit_item_model(random, 4, ITEMS)
+    coalition.publish()
+    coalition.node("birch").declare(task)
+    coalition.node("birch").contribute(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    for name, share in shares.items():
+        received = coalition.node(name).await_score_task(coalition.terms, "birch")
+        data = operand(coalition, received, LEFT, share)
+        coalition.node(name).contribute(received, LEFT, data)
+    top = coalition.key_holder("birch").release_scores(task)
+    exact = (shares["alder"] + shares["cedar"]).T @ items + bias
+    bound = tolerance(task.plan)
+    assert top.items.shape == (len(ROWS), coalition.terms.top_k)
+    for row, (chosen, scores) in enumerate(zip(top.items, top.scores, strict=True)):
+        assert len(set(chosen.tolist())) == coalition.terms.top_k
+        np.testing.assert_allclose(scores, exact[row, chosen], rtol=0, atol=bound)
+        assert np.delete(exact[row], chosen).max() <= scores.min() + bound
+        assert list(scores) == sorted(scores, reverse=True)
+    without = shares["alder"].T @ items + bias
+    chosen = np.take_along_axis(without, top.items.astype(np.int64), axis=1)
+    assert np.abs(top.scores - chosen).max() > 100 * bound
+    again = coalition.key_holder("birch").release_scores(task)
+    np.testing.assert_array_equal(again.scores, top.scores)
+    assert len(coalition.recorded) == 1
+
+
+def test_the_budget_is_recorded_before_the_release_and_then_refuses(start: Open) -> None:
+    coalition = start(releases=2)
+    task = GramTask(coalition.terms)
+    coalition.publish()
+    for name, side in task.parts:
+        matrix = columns(coalition.terms, 1)
+        coalition.node(name).contribute(task, side, operand(coalition, task, side, matrix))
+    with pytest.raises(LimitExceeded, match="the releases under this key are used up"):
+        coalition.key_holder("alder").release_blocks(task)
+    assert [budget.spent for budget in coalition.recorded] == [1, 2]
+
+
+def test_waiting_ends_by_naming_who_is_missing(start: Open) -> None:
+    coalition = start(patience=0.4)
+    task = GramTask(coalition.terms)
+    data = operand(coalition, task, LEFT, columns(coalition.terms, 1))
+    coalition.node("alder").contribute(task, LEFT, data)
+    with pytest.raises(PartyMissing, match=r"^birch, cedar did not act: got nothing in 0.4 sec"):
+        coalition.key_holder("alder").release_blocks(task)
+    for name, side in task.parts:
+        if name != "alder":
+            matrix = columns(coalition.terms, 1)
+            coalition.node(name).contribute(task, side, operand(coalition, task, side, matrix))
+    with pytest.raises(PartyMissing, match=r"^the key holder did not act"):
+        coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
+    with pytest.raises(PartyMissing, match=r"^cedar did not act"):
+        coalition.node("alder").await_score_task(coalition.terms, "cedar")
+    coalition.publish()
+    assert coalition.key_holder("alder").release_blocks(task).blocks.keys() == set(task.pairs)
+
+
+def test_a_retailer_outside_the_terms_is_denied(coalition: Coalition) -> None:
+    for link in (coalition.node("dogwood"), coalition.key_holder("dogwood")):
+        with pytest.raises(PermissionDenied, match="not in the coalition's terms"):
+            link.join(coalition.terms)
+
+
+def calls_of(coalition: Coalition, name: str) -> dict[str, Callable[[], object]]:
+    """Every method of both services, called with suitable arguments under a party's name."""
+    terms, node, holder = coalition.terms, coalition.node(name), coalition.key_holder(name)
+    gram, score = GramTask(terms), ScoreTask(terms, "birch", ROWS, ITEMS)
+    data = operand(coalition, gram, LEFT, columns(terms, 1))
+    return {
+        NODE + "Join": lambda: node.join(terms),
+        NODE + "PublishKey": lambda: node.publish_key(terms, coalition.public_key),
+        NODE + "DeclareScore": lambda: node.declare(score),
+        NODE + "AwaitScore": lambda: node.await_score_task(terms, "cedar"),
+        NODE + "Contribute": lambda: node.contribute(gram, LEFT, data),
+        NODE + "FetchResult": lambda: node.fetch(gram, "alder/birch"),
+        HOLDER + "Join": lambda: holder.join(terms),
+        HOLDER + "GetPublicKey": lambda: holder.public_key(terms),
+        HOLDER + "ReleaseBlocks": lambda: holder.release_blocks(gram),
+        HOLDER + "ReleaseScores": lambda: holder.release_scores(score),
+    }
+
+
+def denied(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except HecfError as error:
+        return isinstance(error, PermissionDenied) and "may not call this method" in str(error)
+    return False
+
+
+def test_every_method_admits_the_roles_of_the_table_only(start: Open) -> None:
+    coalition = start(patience=0.2)
+    # The roles that may do least come first, so that what they must not change can be seen.
+    for name in (COMPUTE_NODE, KEY_HOLDER, "birch"):
+        calls = calls_of(coalition, name)
+        assert calls.keys() == ALLOWED.keys()
+        for method, call in calls.items():
+            assert denied(call) == (role_of(name) not in ALLOWED[method]), (method, name)
+        if name != "birch":
+            assert coalition.stored() == 0
+            assert coalition.recorded == []
+
+
+def test_the_table_says_who_may_do_what() -> None:
+    # Written down a second time on purpose: a change of the table must be a change here.
+    both, retailer, holder = {RETAILER, KEY_HOLDER}, {RETAILER}, {KEY_HOLDER}
+    assert dict(ALLOWED) == {
+        NODE + "Join": both,
+        NODE + "PublishKey": holder,
+        NODE + "DeclareScore": retailer,
+        NODE + "AwaitScore": retailer,
+        NODE + "Contribute": retailer,
+        NODE + "FetchResult": holder,
+        HOLDER + "Join": retailer,
+        HOLDER + "GetPublicKey": retailer,
+        HOLDER + "ReleaseBlocks": retailer,
+        HOLDER + "ReleaseScores": retailer,
+    }
+
+
+def test_the_table_has_exactly_the_methods_of_the_protos() -> None:
+    services = [
+        *compute_node_pb2.DESCRIPTOR.services_by_name.values(),
+        *key_holder_pb2.DESCRIPTOR.services_by_name.values(),
+    ]
+    methods = {
+        f"/{service.full_name}/{method.name}" for service in services for method in service.methods
+    }
+    assert methods == ALLOWED.keys()
+
+
+def test_a_method_that_is_missing_from_the_table_is_denied_to_all(
+    start: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coalition = start()
+    coalition.node("birch").join(coalition.terms)
+    shorter = {method: roles for method, roles in ALLOWED.items() if not method.endswith("/Join")}
+    monkeypatch.setattr(authority, "ALLOWED", shorter)
+    for name in ("birch", KEY_HOLDER):
+        with pytest.raises(PermissionDenied, match="may not call this method"):
+            coalition.node(name).join(coalition.terms)
