@@ -22,6 +22,7 @@ from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_w
 from hecf.he.plan import (
     GRAM,
     LEFT,
+    MANTISSA_BITS,
     RIGHT,
     SCORE,
     OperandPlan,
@@ -216,14 +217,16 @@ class CkksEvaluator:
 def _bias_words(plan: ProductPlan, bias: Float) -> Words:
     """Residues of the scaled bias of every item, laid out as a result for every shopper.
 
-    The scaled bias can exceed 64 bits, so it is rounded to the item scale in int64 and the
-    remaining power of two is multiplied in modulo each prime.
+    The scaled bias can exceed 64 bits, so it is rounded in int64 and the remaining power of two
+    is multiplied in modulo each prime.
     """
-    rounded = np.rint(np.ldexp(bias, plan.left_scale_bits)).astype(np.int64)
+    bits = min(plan.left_scale_bits, MANTISSA_BITS)
+    rest = plan.left_scale_bits + plan.right_scale_bits - bits
+    rounded = np.rint(np.ldexp(bias, bits)).astype(np.int64)
     tiles = plan.packing.pack_result(np.broadcast_to(rounded, (plan.left, plan.right)))
     out = np.empty(plan.constant_shape, dtype=np.uint32)
     for index, prime in enumerate(plan.primes):
-        out[:, :, index] = tiles % prime * pow(2, plan.right_scale_bits, prime) % prime
+        out[:, :, index] = tiles % prime * pow(2, rest, prime) % prime
     return out
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from hecf.errors import InvalidInput, Mismatch, ParameterError
 from hecf.he import ntt
-from hecf.he.modular import Float, Words, residues, to_words
+from hecf.he.modular import Float, Words, reduce_centred, residues, to_words
 from hecf.he.packing import ProductPacking
 from hecf.he.parameters import ParameterSet
 
@@ -29,8 +29,15 @@ OPERATIONS = (GRAM, SCORE)
 LEFT = "left"
 RIGHT = "right"
 
-LARGEST_SCALE_BITS = 61
-"""Scaled values must fit a signed 64-bit integer."""
+LARGEST_SCALE_BITS = 100
+MANTISSA_BITS = 61
+"""Values are rounded to this many bits at most, which fit a signed 64-bit integer; the rest of a
+scale is a power of two that is multiplied in modulo each prime."""
+
+
+def _unit(scale_bits: int) -> int:
+    """Smallest step of a value at a scale, as an integer under encryption."""
+    return 1 << max(0, scale_bits - MANTISSA_BITS)
 
 
 class OperandPlan(Protocol):
@@ -160,7 +167,9 @@ class ProductPlan:
         scales = (self.left_scale_bits, self.right_scale_bits)
         if min(scales) < 1 or max(scales) > LARGEST_SCALE_BITS:
             raise ParameterError(
-                "a scale is out of range", got=f"2^{scales}", expected="2^1 to 2^61"
+                "a scale is out of range",
+                got=f"2^{scales}",
+                expected=f"2^1 to 2^{LARGEST_SCALE_BITS}",
             )
         if self.result_bound >= self.modulus // 2:
             raise ParameterError(
@@ -193,8 +202,8 @@ class ProductPlan:
         if self.operation == GRAM:
             # A column of norm 1 has 1-norm at most sqrt(K); rounding adds at most 1/2 an entry.
             root = math.isqrt(self.inner) + 1
-            left_norm = m * (left * root + self.inner)
-            right_norm = n * (right * root + self.inner)
+            left_norm = m * (left * root + self.inner * _unit(self.left_scale_bits))
+            right_norm = n * (right * root + self.inner * _unit(self.right_scale_bits))
             squares = self.packing.blocks(self.inner) * degree * fresh * fresh
             noise = fresh * (left_norm + right_norm) + squares
         else:
@@ -205,11 +214,14 @@ class ProductPlan:
     def rounding_bound(self) -> int:
         """Largest error of a result that rounding to the scales causes, as an integer."""
         left, right = 1 << self.left_scale_bits, 1 << self.right_scale_bits
+        left_unit, right_unit = _unit(self.left_scale_bits), _unit(self.right_scale_bits)
         if self.operation == GRAM:
             root = math.isqrt(self.inner) + 1
-            return (left + right) * root // 2 + self.inner
-        bound = math.ceil(self.summands * self.operand_bound * left)
-        return self.inner * (bound + self.summands) + self.summands * right + 1
+            crossed = (left * right_unit + right * left_unit) * root // 2
+            return crossed + self.inner * left_unit * right_unit
+        bound = math.ceil(self.summands * self.operand_bound) * left
+        items = self.inner * (bound * right_unit + self.summands * left_unit * right_unit)
+        return items + (self.summands + 1) * right * left_unit + 1
 
     @cached_property
     def result_bound(self) -> int:
@@ -225,12 +237,15 @@ class ProductPlan:
         """Standard deviation of the noise a release adds, in units of the result.
 
         ``sqrt(12 tau) 2^(s/2)`` times the worst-case noise (Li, Micciancio, Schultz and Sorrell,
-        CRYPTO 2022, section 4; worst case after Guo et al., USENIX Security 2024).
+        CRYPTO 2022, section 4; worst case after Guo et al., USENIX Security 2024). The theorem
+        is about the Euclidean norm of all that one decryption reveals, so the bound of one
+        coefficient is multiplied by the root of their number m n, and tau counts ciphertexts.
         """
         if self.scheme == "clear":
             return 0.0
         factor = math.sqrt(12 * self.releases) * 2 ** (self.statistical_bits / 2)
-        return factor * (self.noise_bound / self.scale)
+        revealed = math.sqrt(self.packing.left * self.packing.right)
+        return factor * revealed * (self.noise_bound / self.scale)
 
     @property
     def error_bound(self) -> float:
@@ -261,12 +276,17 @@ class ProductPlan:
         """
         check_operand(self, side, matrix)
         bits = self.left_scale_bits if side == LEFT else self.right_scale_bits
-        integers = np.rint(np.ldexp(matrix, bits)).astype(np.int64)
+        integers = np.rint(np.ldexp(matrix, min(bits, MANTISSA_BITS))).astype(np.int64)
         pack = self.packing.pack_left if side == LEFT else self.packing.pack_right
         values = ntt.forward(self.primes, residues(pack(integers), self.primes))
         words = np.empty(values.shape, dtype=np.uint32)
         for index, prime in enumerate(self.primes):
-            words[..., index, :] = to_words(values[..., index, :], prime)
+            # The part of the scale that int64 has no room for is an exact factor.
+            factor = pow(2, bits - min(bits, MANTISSA_BITS), prime)
+            scaled = values[..., index, :] * float(
+                factor if factor <= prime // 2 else factor - prime
+            )
+            words[..., index, :] = to_words(reduce_centred(scaled, prime), prime)
         return words
 
     def operand_shape(self, side: str) -> tuple[int, int, int, int, int]:

@@ -30,7 +30,7 @@ from hecf.he.plan import (
 
 RING_DEGREES = (4096, 8192, 16384)
 MOST_PRIMES = 8
-ITEM_SCALE_BITS = 24
+ITEM_SCALE_BITS = 28
 
 
 def plan_gram(

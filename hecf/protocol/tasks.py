@@ -26,10 +26,10 @@ from hecf.he.plan import LEFT, RIGHT, ProductPlan
 from hecf.he.planner import plan_gram, plan_score
 from hecf.protocol.terms import Terms
 
-GRAM_PRECISION = 2.0**-16
+GRAM_PRECISION = 2.0**-18
 """Largest standard deviation of a released Gram entry; columns have norm 1."""
 
-SCORE_PRECISION = 2.0**-17
+SCORE_PRECISION = 2.0**-20
 """Largest standard deviation of a released score, where item columns have 1-norm 1."""
 
 EMBEDDING_BOUND = 1.0

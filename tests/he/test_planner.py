@@ -35,7 +35,8 @@ def check_plan(plan: ProductPlan, precision: float) -> None:
     assert plan.packing.left * plan.packing.inner * plan.packing.right == degree
     sigma = math.sqrt(12 * plan.releases * 2.0**plan.statistical_bits)
     scale = 2.0 ** (plan.left_scale_bits + plan.right_scale_bits)
-    assert math.isclose(plan.flooding, sigma * plan.noise_bound / scale, rel_tol=1e-12)
+    revealed = math.sqrt(plan.packing.left * plan.packing.right)
+    assert math.isclose(plan.flooding, sigma * revealed * plan.noise_bound / scale, rel_tol=1e-12)
     # The grid is between a half and a quarter of the noise.
     assert plan.flooding / 4 <= 2.0**-plan.grid_bits <= max(plan.flooding, 0.5)
 
@@ -129,7 +130,7 @@ def every_gram_plan(request: dict[str, Any]) -> Iterator[ProductPlan]:
         room = (MODULUS_BITS_128[degree] - 30) // 24
         for count in range(1, min(8, room) + 1):
             parameters = ParameterSet.with_data_primes(degree, count)
-            bits = min((math.prod(parameters.primes).bit_length() - 3) // 2, 61)
+            bits = min((math.prod(parameters.primes).bit_length() - 3) // 2, 100)
             powers = [1 << bit for bit in range(15)]
             for m, u, n in product(powers, powers, powers):
                 if m * u * n != degree:
@@ -214,11 +215,11 @@ SCORE_REQUEST: dict[str, Any] = {
 @pytest.mark.parametrize(
     "changes",
     [
-        {"precision": 1e-12},
+        {"precision": 1e-30},
         {"precision": math.nan},
         {"precision": 0.0},
         {"precision": -1.0},
-        {"rows": 10**30},
+        {"rows": 10**60},
         {"statistical_bits": 160},
         {"releases": 0},
         {"releases": -4},
