@@ -21,7 +21,7 @@ from hecf.he.scheme import scheme_by_name
 from parties.files import read_limited, write_public
 
 _LARGEST_FILE = 1 << 16
-_SHOPPERS, _FACTORS = 8192, 16
+_SHOPPERS, _FACTORS = 4096, 8
 _PRECISION = 2.0**-16
 
 T = TypeVar("T")
@@ -73,10 +73,10 @@ def measure() -> Calibration:
 
     encrypt()
     seconds, operands = _timed(encrypt)
-    evaluator.gram(*operands)
-    words = [operand.words for operand in operands]
-    multiplied, _ = _timed(lambda: kernels.multiply(*words, plan.primes))
-    evaluated, product = _timed(lambda: evaluator.gram(*operands))
+    left, right = operands
+    evaluator.gram(left, right)
+    multiplied, _ = _timed(lambda: kernels.multiply(left.words, right.words, plan.primes))
+    evaluated, product = _timed(lambda: evaluator.gram(left, right))
     decrypted, _ = _timed(lambda: decryptor.decrypt(product))
     return Calibration(
         encrypt=1e6 * seconds / units["encrypt"],

@@ -15,8 +15,14 @@ from rich.console import Console
 
 from hecf import __version__
 from hecf.errors import HecfError
-from parties.launcher import ERROR_PREFIX
-from parties.lifetime import Stopped, die_with_parent, raise_on_signals
+from parties.lifetime import (
+    ERROR_PREFIX,
+    Stopped,
+    caught,
+    die_with_parent,
+    exit_on_signals,
+    raise_on_signals,
+)
 
 app = typer.Typer(
     name="hecf",
@@ -75,6 +81,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             sys.stderr.write(f"{ERROR_PREFIX}the operating system refuses: {reason}{where}\n")
             raise typer.Exit(1) from None
         except Stopped:
+            caught()
             sys.stderr.write("stopped\n")
             raise typer.Exit(_INTERRUPTED) from None
 
@@ -286,4 +293,6 @@ def _check_target(path: Path | None) -> None:
 
 def main() -> None:
     """Run the command line."""
+    # Until a command has something to clean up; importing what it needs takes a second.
+    exit_on_signals()
     app()

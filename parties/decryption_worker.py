@@ -25,7 +25,7 @@ from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.key_holder import LocalReleaser
 from parties.keystore import KeyStore
 from parties.kit import Kit
-from parties.lifetime import die_with_parent
+from parties.lifetime import die_with_parent, leave_signals_to_parent
 
 _releaser: LocalReleaser | None = None
 _kit: Kit | None = None
@@ -103,6 +103,7 @@ class WorkerReleaser:
 def _start(path: str) -> None:
     global _kit, _releaser
     die_with_parent()
+    leave_signals_to_parent()
     _kit = Kit.load(Path(path))
     _releaser = LocalReleaser(_kit.terms, key_store(_kit).secret(), secrets.token_bytes)
 

@@ -25,7 +25,8 @@ from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from parties import in_memory
 from parties.configuration import CoalitionConfiguration
 from parties.kit import Kit
-from parties.launcher import ERROR_PREFIX, Launcher
+from parties.launcher import Launcher
+from parties.lifetime import ERROR_PREFIX, deferred_signals
 from parties.provision import provision
 from parties.serve import SUMMARY
 
@@ -71,8 +72,10 @@ def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
     HecfError
         With one sentence for whatever went wrong in whichever process.
     """
-    folder = Path(tempfile.mkdtemp(prefix="hecf-demo-"))
+    folder: Path | None = None
     try:
+        with deferred_signals():
+            folder = Path(tempfile.mkdtemp(prefix="hecf-demo-"))
         progress("provisioning the coalition")
         configuration = CoalitionConfiguration.load(_write_configuration(options, folder))
         provisioned = provision(configuration, folder / "kits")
@@ -83,7 +86,9 @@ def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
         results = _results(provisioned.terms, configuration, outcome, reference)
         return {**results, "transport": options.transport}
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            with deferred_signals():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

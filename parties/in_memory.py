@@ -65,11 +65,15 @@ def run(
     retailers = holder_kit.terms.retailers
     with ThreadPoolExecutor(len(retailers)) as pool:
         running = [pool.submit(take_part, kits[name]) for name in retailers]
-        done, _ = wait(running, return_when=FIRST_EXCEPTION)
-        failed = [future.exception() for future in done if future.exception() is not None]
-        if failed and failed[0] is not None:
+        try:
+            done, _ = wait(running, return_when=FIRST_EXCEPTION)
+            failed = [future.exception() for future in done if future.exception() is not None]
+            if failed and failed[0] is not None:
+                raise failed[0]
+        except BaseException:
+            # Whoever waits for the one that failed, or after a signal, must not wait on.
             node_service.close()
-            raise failed[0]
+            raise
     return (
         compute_node.summary(node_service),
         key_holder.summary(holder_service, holder_measurements),

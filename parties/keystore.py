@@ -51,8 +51,17 @@ class KeyStore:
         self._cipher = AESGCM(key)
 
     def load_or_generate(self) -> bytes:
-        """Make sure that there is a key pair and return the public key."""
-        if not self._secret.exists():
+        """Make sure that there is a key pair that opens, and return the public key.
+
+        Raises
+        ------
+        ConfigurationError
+            If there is one that does not open, see :meth:`secret`, or a file cannot be written.
+        """
+        if self._secret.exists():
+            # Found out now, and not at the first release, when retailers wait for it.
+            self.secret()
+        else:
             secret, public = scheme_by_name(self._terms.scheme).generate_keys(self._parameters)
             nonce = secrets.token_bytes(_NONCE_BYTES)
             sealed = self._cipher.encrypt(nonce, secret.expose(), self._context)

@@ -15,11 +15,11 @@ from typing import Self
 
 from hecf.errors import HecfError, PartyMissing
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
+from parties.lifetime import ERROR_PREFIX, deferred_signals
 from parties.serve import SUMMARY
 
 _LOOK_UP_SECONDS = 0.05
 _STOP_SECONDS = 15.0
-ERROR_PREFIX = "error: "
 
 
 class PartyFailed(HecfError):
@@ -99,16 +99,17 @@ class Launcher:
 
     def stop(self) -> None:
         """Send SIGTERM to every process, wait, and kill what does not end."""
-        for child in self._children.values():
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
-        for child in self._children.values():
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        with deferred_signals():
+            for child in self._children.values():
+                if child.poll() is None:
+                    child.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + _STOP_SECONDS
+            for child in self._children.values():
+                try:
+                    child.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
 
     def _start(self, role: str, name: str) -> None:
         command = [
@@ -123,7 +124,8 @@ class Launcher:
         ]
         # One BLAS thread each: the parties share this machine's cores.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        with (self._logs / f"{name}.log").open("wb") as log:
+        # A signal in between would leave a process that nobody knows.
+        with deferred_signals(), (self._logs / f"{name}.log").open("wb") as log:
             self._children[name] = subprocess.Popen(  # noqa: S603
                 command,
                 stdin=subprocess.DEVNULL,
@@ -149,4 +151,4 @@ class Launcher:
         return f"the process ended with code {code}"
 
 
-__all__ = ["ERROR_PREFIX", "Launcher", "PartyFailed"]
+__all__ = ["Launcher", "PartyFailed"]

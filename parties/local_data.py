@@ -126,14 +126,11 @@ def _aligned(
     counts = csr_array(matrix.counts)
     interactions = int(counts.sum())
     if hidden is None:
-        rows = np.flatnonzero(np.diff(counts.indptr) == 0)
-        if rows.size == 0:
-            raise InvalidInput(
-                "this retailer has seen every member, so there is nobody to recommend to",
-                got="0 members without interactions",
-                expected="at least 1",
-            )
-        members = tuple(directory.pseudonyms[row].hex() for row in rows)
+        absent = np.flatnonzero(np.diff(counts.indptr) == 0)
+        # A retailer that has seen every member asks about all of them.
+        rows = absent if absent.size else np.arange(len(directory))
+        own = {directory.position(key.pseudonym(m)): m for m in set(training.user_ids.tolist())}
+        members = tuple(own.get(int(row), directory.pseudonyms[row].hex()) for row in rows)
         return LocalData(
             counts, matrix.item_ids, names, tuple(rows.tolist()), members, None, None, interactions
         )

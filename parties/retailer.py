@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -26,8 +28,34 @@ RECOMMENDATIONS = "recommendations.parquet"
 SUMMARY = "summary.json"
 
 
-def run_over_grpc(kit: Kit) -> None:
-    """Run the coalition's recipe against the node and key holder of the kit."""
+class RetailerProcess:
+    """A retailer that takes part once and stays until it is stopped."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._writing = threading.Lock()
+
+    def start(self) -> None:
+        """Take part, and write recommendations and summary."""
+        run_over_grpc(self._kit, self._writing)
+
+    def stop(self) -> None:
+        """Let files that are being written be completed, and no others be begun."""
+        self._writing.acquire()
+
+    def summary(self) -> None:
+        """Say nothing: the summary was written with the recommendations."""
+
+
+def run_over_grpc(kit: Kit, writing: threading.Lock) -> None:
+    """Run the coalition's recipe against the node and key holder of the kit.
+
+    Parameters
+    ----------
+    kit : Kit
+    writing : threading.Lock
+        Held while files are written, so that an end of the process does not come in between.
+    """
     measurements = Measurements()
     limits = kit.configuration.limits
     options: dict[str, Any] = {
@@ -42,14 +70,18 @@ def run_over_grpc(kit: Kit) -> None:
         kit.terms, kit.configuration.key_holder.address, kit.identity, **options
     )
     try:
-        run(kit, node, key_holder, measurements)
+        run(kit, node, key_holder, measurements, writing)
     finally:
         node.close()
         key_holder.close()
 
 
 def run(
-    kit: Kit, node: ComputeNode, key_holder: KeyHolder, measurements: Measurements
+    kit: Kit,
+    node: ComputeNode,
+    key_holder: KeyHolder,
+    measurements: Measurements,
+    writing: threading.Lock | None = None,
 ) -> Recommendations:
     """Load the data, take part in the coalition, and write recommendations and summary.
 
@@ -62,9 +94,10 @@ def run(
     embedding = LocalEmbedding.fit(data.training, kit.terms.factors, kind=_weighting(kit))
     retailer = VerticalRetailer(kit.terms, kit.party.name, node, key_holder, measurements)
     recommendations = retailer.run(embedding, data.rows)
-    _write_recommendations(kit, data, recommendations)
     summary = _summary(kit, data, recommendations, measurements)
-    write_private(kit.output / SUMMARY, json.dumps(summary, indent=1).encode())
+    with writing or nullcontext():
+        _write_recommendations(kit, data, recommendations)
+        write_private(kit.output / SUMMARY, json.dumps(summary, indent=1).encode())
     return recommendations
 
 

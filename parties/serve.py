@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,24 +15,24 @@ import structlog
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from parties.files import write_private
 from parties.kit import Kit
-from parties.lifetime import Stopped, die_with_parent, raise_on_signals, wait_for_signal
+from parties.lifetime import StopSignal, die_with_parent, exit_on_signals
 
 SUMMARY = "summary.json"
 
 
 class Process(Protocol):
-    """A party that serves."""
+    """A party that serves, or takes part once."""
 
     def start(self) -> None:
-        """Accept calls."""
+        """Accept calls, or take part; called in a thread of its own."""
         ...
 
     def stop(self) -> None:
-        """Refuse new calls, finish running ones, stop."""
+        """Refuse new calls, finish what is running or being written, stop."""
         ...
 
-    def summary(self) -> dict[str, Any]:
-        """Say what the party did and saw."""
+    def summary(self) -> dict[str, Any] | None:
+        """Say what the party did and saw, unless it has written that already."""
         ...
 
 
@@ -45,17 +47,28 @@ def serve(role: str, path: Path, *, exit_with_parent: bool = False) -> None:
     if exit_with_parent:
         die_with_parent()
     configure_logging()
-    raise_on_signals()
+    exit_on_signals(0)
     log = structlog.get_logger("hecf")
+    make = _process_of(role)
+    kit = Kit.load(path, role=role)
+    log.info("starting", role=role, name=kit.party.name, coalition=kit.terms.coalition)
+    signal = StopSignal()
+    process = make(kit, path)
+    started = False
     try:
-        kit = Kit.load(path, role=role)
-        log.info("starting", role=role, name=kit.party.name, coalition=kit.terms.coalition)
-        if role == RETAILER:
-            _run_retailer(kit, log)
-        else:
-            _run_server(_process(role, kit, path), kit, log)
-    except Stopped:
-        log.info("stopped", role=role)
+        started = signal.run(process.start)
+        if started:
+            log.info("recommendations written" if role == RETAILER else "serving", role=role)
+            signal.wait()
+    finally:
+        process.stop()
+    summary = process.summary()
+    if summary is not None:
+        write_private(kit.output / SUMMARY, json.dumps(summary, indent=1).encode())
+    log.info("stopped", role=role)
+    if not started:
+        # What was started goes on in its thread, so nothing but this ends the process now.
+        os._exit(0)
 
 
 def configure_logging() -> None:
@@ -72,34 +85,19 @@ def configure_logging() -> None:
     logging.getLogger("grpc").setLevel(logging.CRITICAL)
 
 
-def _run_retailer(kit: Kit, log: Any) -> None:
-    from parties import retailer
+def _process_of(role: str) -> Callable[[Kit, Path], Process]:
+    """Import what a role runs, and nothing else: the compute node must not load an HE library."""
+    if role == RETAILER:
+        from parties.retailer import RetailerProcess
 
-    retailer.run_over_grpc(kit)
-    log.info("recommendations written", folder=str(kit.output))
-    wait_for_signal()
-
-
-def _run_server(process: Process, kit: Kit, log: Any) -> None:
-    try:
-        process.start()
-        log.info("serving", role=kit.party.role)
-        wait_for_signal()
-    finally:
-        process.stop()
-        content = json.dumps(process.summary(), indent=1).encode()
-        write_private(kit.output / SUMMARY, content)
-
-
-def _process(role: str, kit: Kit, path: Path) -> Process:
-    # Imported late: the compute node's process must not load an HE library.
+        return lambda kit, path: RetailerProcess(kit)
     if role == COMPUTE_NODE:
         from parties.compute_node import ComputeNodeProcess
 
-        return ComputeNodeProcess(kit)
+        return lambda kit, path: ComputeNodeProcess(kit)
     from parties.key_holder import KeyHolderProcess
 
-    return KeyHolderProcess(kit, path)
+    return KeyHolderProcess
 
 
 __all__ = ["COMPUTE_NODE", "KEY_HOLDER", "RETAILER", "configure_logging", "serve"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from encryption import unit_columns
 from scipy.sparse import csr_array
 
 from hecf.he.keys import SecretKey
@@ -19,7 +20,7 @@ from hecf.measure import Measurements
 from hecf.models import LocalEmbedding
 from hecf.privacy.release import ReleaseBudget
 from hecf.protocol.ports import ComputeNode, KeyHolder
-from hecf.protocol.tasks import ScoreTask, gram_plan
+from hecf.protocol.tasks import ScoreTask, Task, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
@@ -231,6 +232,18 @@ def make_client(
         limits=Limits(LIMITS.upload_bytes),
         measurements=Measurements(),
     )
+
+
+def operand(coalition: Coalition, task: Task, side: str, matrix: np.ndarray) -> bytes:
+    """Bytes of a contribution under the coalition's key."""
+    scheme = scheme_by_name(coalition.terms.scheme)
+    encryptor = scheme.encryptor(gram_plan(coalition.terms).parameters, coalition.public_key)
+    return encryptor.encrypt(encryptor.encode(task.plan, side, matrix)).to_bytes()
+
+
+def columns(terms: Terms, seed: int) -> np.ndarray:
+    """A matrix such as an embedding of the terms' shoppers: columns of norm 1."""
+    return unit_columns(np.random.default_rng(seed), terms.shoppers, terms.factors)
 
 
 def unchecked_task(terms: Terms, target: str, rows: tuple[int, ...], items: int) -> ScoreTask:

@@ -142,6 +142,8 @@ class Running:
                     stderr=log,
                     env=environment(),
                     cwd=ROOT,
+                    # As in a terminal of its own, where Ctrl-C reaches the whole group.
+                    start_new_session=True,
                 )
 
     def log(self, name: str) -> Path:
@@ -165,6 +167,10 @@ class Running:
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a party's process."""
         self.processes[name].send_signal(number)
+
+    def ctrl_c(self, name: str) -> None:
+        """Interrupt a party's process and all below it, as a terminal does."""
+        os.killpg(self.processes[name].pid, signal.SIGINT)
 
     def finished(self, name: str) -> bool:
         """Whether a retailer has its recommendations."""

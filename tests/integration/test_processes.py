@@ -260,7 +260,7 @@ def test_the_order_of_starting_does_not_matter(folder: Path) -> None:
             assert running.processes[name].poll() is None
         until(lambda: all(map(running.finished, RETAILERS)), "recommendations")
         for name in EVERYBODY:
-            running.signal(name, signal.SIGTERM)
+            running.ctrl_c(name)
         assert [running.wait(name, 10) for name in EVERYBODY] == [0] * 4
         assert not any(running.errors(name) for name in EVERYBODY)
     assert not any(listening(port) for port in coalition.ports.values())
@@ -296,7 +296,7 @@ def test_without_a_node_everybody_says_so_within_patience(folder: Path) -> None:
 
 
 def test_a_node_that_restarts_ends_the_run_in_one_sentence_each(folder: Path) -> None:
-    coalition = make_coalition(folder, patience=4)
+    coalition = make_coalition(folder, patience=3)
     with Running(coalition) as running:
         running.start(COMPUTE_NODE, KEY_HOLDER, "alder")
         until(lambda: blocks(coalition) == 1, "the first contribution")
@@ -310,18 +310,18 @@ def test_a_node_that_restarts_ends_the_run_in_one_sentence_each(folder: Path) ->
         # A node that starts anew knows nothing of the first retailer.
         running.start(COMPUTE_NODE, "birch")
         assert running.wait("birch", 30) == 1
-        assert running.errors("birch") == ["error: alder did not act: got nothing in 4 seconds"]
+        assert running.errors("birch") == ["error: alder did not act: got nothing in 3 seconds"]
     assert all(empty_output(coalition, name) for name in RETAILERS)
 
 
 def test_a_retailer_that_is_killed_is_named_by_the_others(folder: Path) -> None:
-    coalition = make_coalition(folder, patience=4)
+    coalition = make_coalition(folder, patience=3)
     with Running(coalition) as running:
         running.start(*EVERYBODY)
         until(lambda: blocks(coalition) >= 2, "both contributions")
         running.signal("birch", signal.SIGKILL)
         assert running.wait("alder", 30) == 1
-        assert running.errors("alder") == ["error: birch did not act: got nothing in 4 seconds"]
+        assert running.errors("alder") == ["error: birch did not act: got nothing in 3 seconds"]
         for name in (COMPUTE_NODE, KEY_HOLDER):
             running.signal(name, signal.SIGTERM)
             assert running.wait(name, 10) == 0

@@ -188,7 +188,7 @@ def test_the_demonstration_is_valid_and_as_documented() -> None:
     assert configuration.coalition.scheme == "ckks"
     assert configuration.evaluation is not None
     assert configuration.evaluation.held_out_fraction == 0.2
-    assert configuration.evaluation.seed == 0
+    assert configuration.evaluation.seed == 11
     assert configuration.compute_node.address.startswith("127.0.0.1:")
     # Every term is written out, so that a reader of the file sees what is agreed.
     with path.open("rb") as file:
