@@ -22,7 +22,14 @@ import numpy as np
 from hecf.errors import InvalidInput, Mismatch, ParameterError
 from hecf.he.modular import Float
 from hecf.he.parameters import ERROR_BOUND, ParameterSet
-from hecf.he.plan import LARGEST_SCALE_BITS, LEFT, RIGHT, SCHEMES, WORD_BYTES
+from hecf.he.plan import (
+    LARGEST_SCALE_BITS,
+    LEFT,
+    MANTISSA_BITS,
+    RIGHT,
+    SCHEMES,
+    WORD_BYTES,
+)
 
 SIMILARITY = "similarity"
 SECRET_KEY = "secret-key"  # noqa: S105 - a kind of encryption
@@ -106,7 +113,9 @@ class SimilarityPlan:
         scales = (self.left_scale_bits, self.right_scale_bits)
         if min(scales) < 1 or max(scales) > LARGEST_SCALE_BITS:
             raise ParameterError(
-                "a scale is out of range", got=f"2^{scales}", expected="2^1 to 2^61"
+                "a scale is out of range",
+                got=f"2^{scales}",
+                expected=f"2^1 to 2^{LARGEST_SCALE_BITS}",
             )
         if self.result_bound >= self.modulus // 2:
             raise ParameterError(
@@ -149,9 +158,11 @@ class SimilarityPlan:
         never mix, so no factor of the ring enters.
         """
         fresh = self.fresh_noise_bound
-        # A row of norm 1 has 1-norm at most sqrt(d); rounding adds at most 1/2 an entry.
+        # A row of norm 1 has 1-norm at most sqrt(d); rounding adds at most half a unit an entry.
         root = math.isqrt(self.inner) + 1
-        norms = ((1 << self.left_scale_bits) + (1 << self.right_scale_bits)) * root + self.inner
+        scales = (1 << self.left_scale_bits) + (1 << self.right_scale_bits)
+        units = unit(self.left_scale_bits) + unit(self.right_scale_bits)
+        norms = scales * root + units * self.inner
         noise = fresh * norms + self.inner * fresh * fresh
         if self.concealed:
             noise += 2 * self.parameters.zero_noise_bound
@@ -167,8 +178,9 @@ class SimilarityPlan:
     def rounding_bound(self) -> int:
         """Largest error of a result that rounding to the scales causes, as an integer."""
         root = math.isqrt(self.inner) + 1
-        scales = (1 << self.left_scale_bits) + (1 << self.right_scale_bits)
-        return scales * root // 2 + self.inner
+        left, right = unit(self.left_scale_bits), unit(self.right_scale_bits)
+        crossed = (right << self.left_scale_bits) + (left << self.right_scale_bits)
+        return crossed * root // 2 + self.inner * left * right
 
     @cached_property
     def result_bound(self) -> int:
@@ -181,12 +193,13 @@ class SimilarityPlan:
     def flooding(self) -> float:
         """Standard deviation of the noise a release adds, in units of the result.
 
-        As for :attr:`hecf.he.plan.ProductPlan.flooding`; nothing without releases.
+        As for :attr:`hecf.he.plan.ProductPlan.flooding`, with the Euclidean norm over all entries
+        of the result, which is what one release reveals; nothing without releases.
         """
         if self.scheme == "clear":
             return 0.0
         factor = math.sqrt(12 * self.releases) * 2 ** (self.statistical_bits / 2)
-        return factor * (self.noise_bound / self.scale)
+        return factor * math.sqrt(self.left * self.right) * (self.noise_bound / self.scale)
 
     @property
     def error_bound(self) -> float:
@@ -256,6 +269,11 @@ class SimilarityPlan:
             self.releases,
         )
         return hashlib.sha256(repr(("hecf similarity plan 1", *fields)).encode()).digest()
+
+
+def unit(scale_bits: int) -> int:
+    """Return the smallest step of a value at a scale, as an integer under encryption."""
+    return 1 << max(0, scale_bits - MANTISSA_BITS)
 
 
 def check_similarity_request(

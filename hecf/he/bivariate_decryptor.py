@@ -19,6 +19,7 @@ from hecf.he.bivariate_ring import (
     CHUNK,
     coefficients,
     in_threads,
+    padded,
     reduce_words,
     spectrum,
 )
@@ -27,9 +28,6 @@ from hecf.he.keys import SecretKey
 from hecf.he.modular import Float, Words, reduce_centred
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.seal import SealContext
-
-COLUMNS = 64
-"""Columns that are finished at once along X."""
 
 
 class SimilarityDecryptor:
@@ -72,10 +70,14 @@ class SimilarityDecryptor:
             raise Mismatch("a similarity has more tiles than its plan")
 
     def _panel(
-        self, plan: SimilarityPlan, tiles: Iterator[EncryptedTile], row_block: int, column_block: int
+        self,
+        plan: SimilarityPlan,
+        tiles: Iterator[EncryptedTile],
+        row_block: int,
+        column_block: int,
     ) -> Panel:
         level, stacked, width = plan.panel_shape(row_block, column_block)
-        half = np.empty((level, stacked, width - plan.parameters.ring_degree), dtype=np.uint32)
+        half = padded((level, stacked, width - plan.parameters.ring_degree), np.uint32)
         done = 0
         while done < stacked:
             tile = next(tiles, None)
@@ -84,7 +86,11 @@ class SimilarityDecryptor:
             place = tile.place
             if tile.plan.fingerprint != plan.fingerprint:
                 raise Mismatch("a tile belongs to another plan")
-            if (place.row_block, place.column_block, place.first) != (row_block, column_block, done):
+            if (place.row_block, place.column_block, place.first) != (
+                row_block,
+                column_block,
+                done,
+            ):
                 raise Mismatch(
                     "a tile is out of order",
                     got=(place.row_block, place.column_block, place.first),
@@ -114,20 +120,20 @@ class SimilarityDecryptor:
         """Compute ``b + s(X) a`` of columns, and return scores (rows, columns)."""
         degree = plan.parameters.ring_degree
         rows, columns = half.shape[1] - degree, half.shape[2]
-        scores = np.empty((rows, columns))
+        scores = padded((rows, columns), np.float64)
 
         def finish(start: int) -> None:
-            part = slice(start, start + COLUMNS)
+            part = slice(start, start + CHUNK)
             residues = []
             for index, prime in enumerate(plan.primes):
-                values = spectrum(half[index, :degree, part], axis=0)
-                values *= self._key.T
-                product = coefficients(values, axis=0)[:rows]
-                product += half[index, degree:, part]
+                values = spectrum(np.ascontiguousarray(half[index, :degree, part].T))
+                values *= self._key
+                product = coefficients(values)[:, :rows]
+                product += half[index, degree:, part].T
                 residues.append(reduce_centred(product, prime))
-            scores[:, part] = recombine_centred(residues, plan.primes, plan.scale)
+            scores[:, part] = recombine_centred(residues, plan.primes, plan.scale).T
 
-        in_threads(finish, range(0, columns, COLUMNS))
+        in_threads(finish, range(0, columns, CHUNK))
         return scores
 
     def __reduce__(self) -> NoReturn:

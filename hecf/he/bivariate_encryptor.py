@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hecf.he import ntt
 from hecf.he.bivariate import (
@@ -19,8 +18,8 @@ from hecf.he.bivariate_matrices import EncryptedRows
 from hecf.he.bivariate_ring import add_words
 from hecf.he.keys import SecretKey
 from hecf.he.matrices import PublicKey
-from hecf.he.modular import Float, Words, centre, residues, to_words
-from hecf.he.plan import LEFT
+from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_words
+from hecf.he.plan import LEFT, MANTISSA_BITS
 from hecf.he.sampling import RandomBytes
 from hecf.he.seal import SealContext
 from hecf.he.secret import SecretCipher
@@ -62,8 +61,7 @@ class SecretRowEncryptor:
         check_similarity(plan, self._cipher.parameters, SECRET_KEY)
         check_rows(plan, side, matrix)
         words = np.empty(plan.operand_shape(side), dtype=np.uint32)
-        for start, polynomials in _scaled_columns(plan, side, matrix):
-            messages = residues(polynomials, plan.primes)
+        for start, messages in _scaled_columns(plan, side, matrix):
             encrypted = _to_coefficients(plan, self._cipher.encrypt(messages, plan.level))
             _store(plan, side, words, start, encrypted)
         return EncryptedRows(plan, side, words)
@@ -87,30 +85,36 @@ class PublicRowEncryptor:
         check_similarity(plan, self._parameters, PUBLIC_KEY)
         check_rows(plan, side, matrix)
         words = np.empty(plan.operand_shape(side), dtype=np.uint32)
-        for start, polynomials in _scaled_columns(plan, side, matrix):
-            columns, blocks, degree = polynomials.shape
-            fresh = np.empty((columns, blocks, 2, plan.level, degree), dtype=np.uint32)
+        for start, messages in _scaled_columns(plan, side, matrix):
+            columns, blocks, level, degree = messages.shape
+            fresh = np.empty((columns, blocks, 2, level, degree), dtype=np.uint32)
             for column, block in np.ndindex(columns, blocks):
                 fresh[column, block] = self._encryptor.encrypt_zero(plan.level)
             encrypted = _to_coefficients(plan, fresh)
             for index, prime in enumerate(plan.primes):
-                message = (polynomials % prime).astype(np.uint32)
-                add_words(encrypted[:, :, 0, index], message, prime)
+                add_words(encrypted[:, :, 0, index], to_words(messages[:, :, index], prime), prime)
             _store(plan, side, words, start, encrypted)
         return EncryptedRows(plan, side, words)
 
 
-def _scaled_columns(
-    plan: SimilarityPlan, side: str, matrix: Float
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield groups of columns as integer polynomials of shape (columns, blocks, N)."""
+def _scaled_columns(plan: SimilarityPlan, side: str, matrix: Float) -> Iterator[tuple[int, Float]]:
+    """Yield groups of columns as centred residues of polynomials, (columns, blocks, L, N)."""
     bits = plan.left_scale_bits if side == LEFT else plan.right_scale_bits
+    mantissa = min(bits, MANTISSA_BITS)
     degree, blocks = plan.parameters.ring_degree, plan.blocks(side)
     for start in range(0, plan.inner, COLUMNS):
         part = matrix[:, start : start + COLUMNS].T
         integers = np.zeros((len(part), blocks * degree), dtype=np.int64)
-        integers[:, : len(matrix)] = np.rint(np.ldexp(part, bits))
-        yield start, integers.reshape(len(part), blocks, degree)
+        integers[:, : len(matrix)] = np.rint(np.ldexp(part, mantissa))
+        messages = residues(integers.reshape(len(part), blocks, degree), plan.primes)
+        if bits > mantissa:
+            # The part of the scale that int64 has no room for is an exact factor.
+            for index, prime in enumerate(plan.primes):
+                factor = pow(2, bits - mantissa, prime)
+                centred = float(factor if factor <= prime // 2 else factor - prime)
+                scaled = messages[:, :, index] * centred
+                messages[:, :, index] = reduce_centred(scaled, prime)
+        yield start, messages
 
 
 def _to_coefficients(plan: SimilarityPlan, words: Words) -> Words:

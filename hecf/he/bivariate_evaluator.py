@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from hecf.errors import LimitExceeded, Mismatch
+from hecf.he import loops
 from hecf.he.bivariate import SimilarityPlan, check_similarity
 from hecf.he.bivariate_matrices import EncryptedRows, EncryptedTile, TilePlace, tile_places
-from hecf.he.bivariate_ring import add_words, reduce_words
+from hecf.he.bivariate_ring import CHUNK, add_words, in_threads, reduce_words, serial_blas
 from hecf.he.bivariate_zeros import Concealment, PanelMask
 from hecf.he.matrices import PublicKey
 from hecf.he.modular import Float, Words, centre, exact_terms
@@ -127,11 +129,11 @@ def tile_rows(plan: SimilarityPlan, memory: int) -> int:
     columns = min(degree, plan.right)
     width = degree + columns
     chunk = min(plan.inner, _chunk(plan))
-    scratch = 3 * 8 * BLOCK_ROWS * BLOCK_COLUMNS + _matrix_bytes(width, chunk)
+    scratch = 3 * 8 * BLOCK_ROWS * BLOCK_COLUMNS * loops.threads() + _matrix_bytes(width, chunk)
     if plan.concealed:
-        # The masks of a panel, and the transforms of a chunk in every thread.
+        # The masks of a panel, and in every thread the transforms of a chunk.
         scratch += 4 * plan.level * (degree + min(degree, plan.left)) * columns
-        scratch += 1 << 25
+        scratch += 128 * CHUNK * degree * loops.threads()
     row = 2 * 4 * plan.level * width + _matrix_bytes(1, chunk)
     rows = (memory - scratch) // row
     if rows < 1:
@@ -147,34 +149,39 @@ def _multiply(left: EncryptedRows, right: EncryptedRows, place: TilePlace) -> Wo
     """Multiply the stacked words of a tile's rows by those of its panel's columns."""
     plan = left.plan
     words = np.empty(place.shape(plan), dtype=np.uint32)
-    columns = plan.parameters.ring_degree + plan.block_rows(RIGHT, place.column_block)
+    columns = range(words.shape[2])
     rows = range(place.first, place.first + place.count)
-    block = np.empty(BLOCK_ROWS * BLOCK_COLUMNS)
+    blocks = [
+        (slice(top, top + BLOCK_ROWS), slice(near, near + BLOCK_COLUMNS))
+        for near in columns[::BLOCK_COLUMNS]
+        for top in range(0, len(rows), BLOCK_ROWS)
+    ]
     chunk = _chunk(plan)
-    for index, prime in enumerate(plan.primes):
-        for start in range(0, plan.inner, chunk):
-            inner = slice(start, start + chunk)
-            a = _stacked(left, place.row_block, rows, index, inner)
-            b = _stacked(right, place.column_block, range(columns), index, inner).T
-            for top in range(0, len(a), BLOCK_ROWS):
-                for near in range(0, columns, BLOCK_COLUMNS):
-                    part = words[index, top : top + BLOCK_ROWS, near : near + BLOCK_COLUMNS]
-                    product = block[: part.size].reshape(part.shape)
-                    np.matmul(
-                        a[top : top + BLOCK_ROWS], b[:, near : near + BLOCK_COLUMNS], out=product
-                    )
-                    if start == 0:
-                        reduce_words(product, prime, part)
-                    else:
-                        more = np.empty(part.shape, dtype=np.uint32)
-                        reduce_words(product, prime, more)
-                        add_words(part, more, prime)
+    with serial_blas as threads:
+        for index, prime in enumerate(plan.primes):
+            for start in range(0, plan.inner, chunk):
+                inner = slice(start, start + chunk)
+                a = _stacked(left, place.row_block, rows, index, inner)
+                b = _stacked(right, place.column_block, columns, index, inner)
+                step = partial(_block, a, b, prime, words[index], start == 0)
+                in_threads(step, blocks, threads=threads)
     return words
 
 
-def _stacked(
-    operand: EncryptedRows, block: int, rows: range, index: int, inner: slice
-) -> Float:
+def _block(
+    a: Float, b: Float, prime: int, words: Words, first: bool, block: tuple[slice, slice]
+) -> None:
+    """Write one block of ``a b'`` modulo a prime, or add it to the words of earlier chunks."""
+    product = a[block[0]] @ b[block[1]].T
+    if first:
+        reduce_words(product, prime, words[block])
+    else:
+        more = np.empty(product.shape, dtype=np.uint32)
+        reduce_words(product, prime, more)
+        add_words(words[block], more, prime)
+
+
+def _stacked(operand: EncryptedRows, block: int, rows: range, index: int, inner: slice) -> Float:
     """Centred stacked rows of one polynomial of an operand, modulo one prime."""
     plan = operand.plan
     degree = plan.parameters.ring_degree

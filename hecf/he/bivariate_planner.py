@@ -103,7 +103,7 @@ def plan_similarity(
 
 
 def work(plan: SimilarityPlan) -> int:
-    """Expected work of a plan in multiply-adds, for comparison with that of another."""
+    """Estimate the work of a plan in multiply-adds, for comparison with that of another."""
     level, left, inner = plan.operand_shape(LEFT)
     _, right, _ = plan.operand_shape(RIGHT)
     reductions = -(-inner // min(exact_terms(prime) for prime in plan.primes))

@@ -1,24 +1,27 @@
-"""Exact negacyclic products with small polynomials, by floating-point FFT.
+"""Exact negacyclic products with small polynomials by floating-point FFT, and loops on words.
 
-``X -> exp(i pi / N)`` turns a negacyclic product of N real coefficients into a cyclic product of
-N/2 complex ones, coefficient j beside j + N/2 ("right-angle" convolution; Crandall and Fagin, Math.
-Comp. 62, 1994). One factor is ternary, so products stay below 2**38 and the rounding error below
-1/100: by Brent, Percival and Zimmermann (Math. Comp. 76, 2007), theorem 5.1, at most
-``|x| |y| 9 log2(N) 2**-52`` with Euclidean norms up to ``2**24 sqrt(N)`` and ``sqrt(N)``.
+Coefficient j beside j + N/2 in one complex number, weighted by ``exp(i pi j / N)``, turns a
+negacyclic product of N real coefficients into a cyclic one of N/2 complex numbers ("right-angle"
+convolution; Crandall and Fagin, Math. Comp. 62, 1994). One factor is ternary and the other below
+2**24, so the Euclidean norms are at most ``sqrt(N)`` and ``2**24 sqrt(N)``, and the rounding error
+is at most about ``16 log2(N) 2**-53`` times their product (Percival, Math. Comp. 72, 2003, theorem
+5.1): below 1/100 for N up to 16384. Rounding to integers is exact.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController
 
+from hecf.he import loops
 from hecf.he.modular import Float, Words
 
 Spectrum = NDArray[np.complex128]
@@ -28,31 +31,23 @@ Done = TypeVar("Done")
 CHUNK = 32
 """Polynomials that are transformed at once: they and their scratch stay near the processor."""
 
+PADDING = 16
+"""Values between the rows of a padded array: a line of the cache or two."""
 
-def spectrum(polynomials: NDArray[np.generic], *, axis: int = -1) -> Spectrum:
-    """Transform polynomials whose N coefficients lie along the first or the last axis of two."""
-    half = polynomials.shape[axis] // 2
-    if axis == 0:
-        values = np.empty((half, polynomials.shape[1]), dtype=np.complex128)
-        values.real, values.imag = polynomials[:half], polynomials[half:]
-        values *= _twist(half)[:, np.newaxis]
-    else:
-        values = np.empty((len(polynomials), half), dtype=np.complex128)
-        values.real, values.imag = polynomials[:, :half], polynomials[:, half:]
-        values *= _twist(half)
-    transformed: Spectrum = scipy.fft.fft(values, axis=axis, overwrite_x=True)
+
+def spectrum(polynomials: NDArray[np.generic]) -> Spectrum:
+    """Transform polynomials of shape (count, N) to (count, N / 2)."""
+    half = polynomials.shape[1] // 2
+    values = np.empty((len(polynomials), half), dtype=np.complex128)
+    values.real, values.imag = polynomials[:, :half], polynomials[:, half:]
+    values *= _twist(half)
+    transformed: Spectrum = scipy.fft.fft(values, overwrite_x=True)
     return transformed
 
 
-def coefficients(spectra: Spectrum, *, axis: int = -1) -> Float:
+def coefficients(spectra: Spectrum) -> Float:
     """Invert :func:`spectrum` to integers as float64; overwrites its argument."""
-    values: Spectrum = scipy.fft.ifft(spectra, axis=axis, overwrite_x=True)
-    if axis == 0:
-        values *= _twist(len(values)).conj()[:, np.newaxis]
-        out = np.empty((2 * len(values), values.shape[1]))
-        np.rint(values.real, out=out[: len(values)])
-        np.rint(values.imag, out=out[len(values) :])
-        return out
+    values: Spectrum = scipy.fft.ifft(spectra, overwrite_x=True)
     half = values.shape[1]
     values *= _twist(half).conj()
     out = np.empty((len(values), 2 * half))
@@ -62,7 +57,10 @@ def coefficients(spectra: Spectrum, *, axis: int = -1) -> Float:
 
 
 def reduce_words(values: Float, prime: int, out: Words) -> None:
-    """Reduce float64 integers below 2**53 to words in ``[0, p)``; overwrites `values`."""
+    """Reduce float64 integers of at most ``2**53 - prime`` to words; overwrites `values`."""
+    if loops.available() and values.flags.c_contiguous:
+        out[...] = loops.reduce_to_words(values, prime)
+        return
     quotient = values * (1.0 / prime)
     np.rint(quotient, out=quotient)
     quotient *= prime
@@ -72,6 +70,14 @@ def reduce_words(values: Float, prime: int, out: Words) -> None:
     np.minimum(words, words + np.uint32(prime), out=out)
 
 
+def padded(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Return an empty array whose rows do not start a power of two apart.
+
+    Columns of such rows would compete for the same few lines of the cache.
+    """
+    return np.empty((*shape[:-1], shape[-1] + PADDING), dtype=dtype)[..., : shape[-1]]
+
+
 def add_words(words: Words, other: Words, prime: int) -> None:
     """Add words modulo a prime, in place."""
     words += other
@@ -79,17 +85,49 @@ def add_words(words: Words, other: Words, prime: int) -> None:
     np.minimum(words, words - np.uint32(prime), out=words)
 
 
-def in_threads(step: Callable[[Work], Done], parts: Iterable[Work]) -> list[Done]:
-    """Apply a step to every part, in as many threads as BLAS has."""
-    with ThreadPoolExecutor(worker_count()) as pool:
+def in_threads(
+    step: Callable[[Work], Done], parts: Iterable[Work], *, threads: int | None = None
+) -> list[Done]:
+    """Apply a step to every part, in as many threads as BLAS has unless told otherwise."""
+    with ThreadPoolExecutor(threads or loops.threads()) as pool:
         return list(pool.map(step, parts))
 
 
+class _SerialBlas:
+    """Keeps BLAS at one thread while anybody is inside, so that callers bring their own threads.
+
+    Threads of the caller multiply a block and reduce it while it is in the cache, and they do not
+    wait for each other after every product, which costs most when processors are shared.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._threads = 1
+        self._limiter: Any = None
+
+    def __enter__(self) -> int:
+        """Return how many threads BLAS has outside."""
+        with self._lock:
+            if self._inside == 0:
+                self._threads = loops.threads()
+                self._limiter = _controller().limit(limits=1, user_api="blas")
+            self._inside += 1
+            return self._threads
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limiter.restore_original_limits()
+
+
+serial_blas = _SerialBlas()
+
+
 @lru_cache(maxsize=1)
-def worker_count() -> int:
-    """How many threads BLAS has, when first asked."""
-    counts = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return max([1, *counts])
+def _controller() -> Any:
+    return ThreadpoolController()
 
 
 @lru_cache(maxsize=16)

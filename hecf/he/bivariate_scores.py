@@ -16,8 +16,8 @@ from hecf.he.modular import Float
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.sampling import RandomBytes, gaussian
 
-SELECTION_ROWS = 128
-"""Rows whose best entries are selected at once."""
+SELECTION_ROWS, SELECTION_COLUMNS = 128, 512
+"""Part of a panel from which best entries are selected at once."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,17 +138,36 @@ def top_similar(plan: SimilarityPlan, panels: Iterable[Panel], n: int) -> TopSim
         ) -> None:
             values = panel.values[start : start + SELECTION_ROWS]
             part = slice(first + start, first + start + len(values))
-            every = np.concatenate([scores[part], values], axis=1)
-            chosen = np.argpartition(every, every.shape[1] - n, axis=1)[:, -n:]
-            known = np.take_along_axis(columns[part], np.minimum(chosen, n - 1), axis=1)
-            columns[part] = np.where(chosen < n, known, chosen - n + offset)
-            scores[part] = np.take_along_axis(every, chosen, axis=1)
+            for column in range(0, values.shape[1], SELECTION_COLUMNS):
+                strip = values[:, column : column + SELECTION_COLUMNS]
+                _keep_best(columns[part], scores[part], strip, offset + column)
 
         in_threads(select, range(0, len(panel.values), SELECTION_ROWS))
     order = np.argsort(-scores, axis=1, kind="stable")
     return TopSimilar(
         np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1)
     )
+
+
+def _keep_best(columns: NDArray[np.int64], scores: Float, strip: Float, offset: int) -> None:
+    """Replace the worst of the best of every row by what is better in a strip of columns.
+
+    Few entries of a strip pass the comparison once a row has its n best so far.
+    """
+    n = scores.shape[1]
+    rows, found = np.nonzero(strip > scores.min(axis=1, keepdims=True))
+    if rows.size == 0:
+        return
+    counts = np.bincount(rows, minlength=len(strip))
+    place = np.arange(rows.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    shape = (len(strip), n + int(counts.max()))
+    every, at = np.full(shape, -np.inf), np.zeros(shape, dtype=np.int64)
+    every[:, :n], at[:, :n] = scores, columns
+    every[rows, n + place] = strip[rows, found]
+    at[rows, n + place] = offset + found
+    best = np.argpartition(every, shape[1] - n, axis=1)[:, -n:]
+    scores[:] = np.take_along_axis(every, best, axis=1)
+    columns[:] = np.take_along_axis(at, best, axis=1)
 
 
 def _in_order(plan: SimilarityPlan, panels: Iterable[Panel]) -> Iterator[Panel]:

@@ -16,10 +16,11 @@ it is a function of uniform halves only, which say nothing without the halves b,
 the node.
 
 The noisy score hints at u: it contains ``x u + s e``, where x is the error of the public key. The
-wide noise is what Hint-MLWE asks for (Kim, Lee, Seo and Song, CRYPTO 2023, theorem 1): its deviation
-of 32 N exceeds the spectral norm of that map, about ``24 sqrt(N log N)``, several times over, so
-a hint costs a fraction of a bit. It does not drown the noise of the product itself, which depends
-on the inputs; only a release does (docs/decisions/0001-conceal-every-component.md, "What remains").
+wide noise is what Hint-MLWE asks for (Kim, Lee, Seo and Song, CRYPTO 2023; for Gaussian secrets,
+so heuristic for a ternary u): its deviation of 32 N exceeds the spectral norm of that map, which is
+about ``24 sqrt(N)``, at least 40 times, so a hint makes u and e but little narrower. It does not
+drown the noise of the product itself, which depends on the inputs; only a release does
+(docs/decisions/0001-conceal-every-component.md, "What remains").
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from hecf.he.bivariate_ring import (
     add_words,
     coefficients,
     in_threads,
+    padded,
     reduce_words,
     spectrum,
 )
@@ -86,7 +88,7 @@ class Concealment:
         degree = self.parameters.ring_degree
         rows = plan.block_rows(LEFT, row_block)
         columns = plan.block_rows(RIGHT, column_block)
-        mask = np.empty((level, stacked, columns), dtype=np.uint32)
+        mask = padded((level, stacked, columns), np.uint32)
 
         def draw(part: slice) -> None:
             count = len(range(*part.indices(columns)))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import MalformedMessage, Mismatch
+from hecf.he import loops
 from hecf.he.modular import Words
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT, RIGHT, WORD_BYTES, OperandPlan, ProductPlan
@@ -195,12 +196,18 @@ def open_header(data: bytes, kind: int, fingerprint: bytes, length: int) -> memo
 
 def pack_words(words: Words) -> bytes:
     """Pack residues below 2**24 into three little-endian bytes each."""
+    if loops.available() and words.dtype == np.uint32:
+        return loops.pack(np.ascontiguousarray(words))
     octets = np.ascontiguousarray(words, dtype="<u4").view(np.uint8).reshape(-1, 4)
     return octets[:, :WORD_BYTES].tobytes()
 
 
 def unpack_words(data: memoryview, shape: tuple[int, ...]) -> Words:
     """Undo :func:`pack_words`; the length must have been checked."""
+    if loops.available():
+        words = np.empty(shape, dtype=np.uint32)
+        loops.unpack(np.frombuffer(data, dtype=np.uint8), words)
+        return words
     octets = np.zeros((math.prod(shape), 4), dtype=np.uint8)
     octets[:, :WORD_BYTES] = np.frombuffer(data, dtype=np.uint8).reshape(-1, WORD_BYTES)
     return octets.view("<u4").astype(np.uint32, copy=False).reshape(shape)

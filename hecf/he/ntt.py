@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import ParameterError
+from hecf.he import loops
 from hecf.he.modular import Float, exact_terms, reduce_centred
 
 BATCH_VALUES = 1 << 16
@@ -75,11 +76,23 @@ class Transform:
         float64 array, shape (..., N)
             Centred residues.
         """
+        if loops.available():
+            return self._in_loops(coefficients, back=False)
         return self._in_batches(coefficients, self._forward)
 
     def inverse(self, values: Float) -> Float:
         """Interpolate: the inverse of :meth:`forward`, same shapes and ranges."""
+        if loops.available():
+            return self._in_loops(values, back=True)
         return self._in_batches(values, self._inverse)
+
+    def _in_loops(self, polynomials: Float, *, back: bool) -> Float:
+        tables = self._back_tables if back else self._tables
+        flat = np.ascontiguousarray(polynomials, dtype=np.float64)
+        out = loops.transform(
+            flat.reshape(-1, self.rows, self.columns), tables, self._order, self.prime, back=back
+        )
+        return out.reshape(polynomials.shape)
 
     def _forward(self, grid: Float) -> Float:
         work = reduce_centred(np.matmul(self._first, grid), self.prime)
@@ -113,6 +126,38 @@ class Transform:
             reversed_bits |= ((exponent >> bit) & 1) << (bits - 1 - bit)
         return (reversed_bits % self.rows) * self.columns + reversed_bits // self.rows
 
+    @cached_property
+    def _trees(self) -> tuple[NDArray[np.int64], ...]:
+        """Exponents of the root at the nodes and leaves of both steps' trees of remainders.
+
+        A node ``X^2t - root^e`` has the children ``X^t - root^(e/2)`` and ``X^t + root^(e/2)``;
+        its twiddle is ``root^(e/2)``. The first step starts from ``X^N1 + 1``, the second from
+        ``X^N2 - 1``.
+        """
+        first, rows = _tree(self.rows, self.ring_degree, 2 * self.ring_degree)
+        second, columns = _tree(self.columns, 0, 2 * self.ring_degree)
+        return first, rows, second, columns
+
+    @cached_property
+    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row k1 and column k2 of every leaf."""
+        _, rows, _, columns = self._trees
+        return (rows // self.columns - 1) // 2, columns // (2 * self.rows)
+
+    @cached_property
+    def _tables(self) -> tuple[Float, Float, Float]:
+        first, _, second, _ = self._trees
+        twist = self._twist[self._order[0]]
+        return self._matrix(self.root, first), twist, self._matrix(self.root, second)
+
+    @cached_property
+    def _back_tables(self) -> tuple[Float, Float, Float]:
+        first, _, second, _ = self._trees
+        inverse_root = pow(self.root, -1, self.prime)
+        scale = pow(self.ring_degree, -1, self.prime)
+        twist = self._matrix(inverse_root, self._twist_exponents(), scale)[self._order[0]]
+        return self._matrix(inverse_root, first), twist, self._matrix(inverse_root, second)
+
     def _row_exponents(self) -> NDArray[np.int64]:
         index = np.arange(self.rows)
         # Row k1, column n1: omega^(N2 n1 k1) and the twist psi^(N2 n1), with omega = psi^2.
@@ -134,6 +179,17 @@ class Transform:
             power = power * root % self.prime
         powers[powers > self.prime // 2] -= self.prime
         return np.ascontiguousarray(powers[exponents % order], dtype=np.float64)
+
+
+def _tree(size: int, exponent: int, order: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Halved exponents of the inner nodes, node i of level m at m + i, and those of the leaves."""
+    twiddles = np.zeros(size, dtype=np.int64)
+    level = np.array([exponent], dtype=np.int64)
+    while len(level) < size:
+        half = level // 2
+        twiddles[len(level) : 2 * len(level)] = half
+        level = np.stack([half, half + order // 2], axis=1).ravel()
+    return twiddles, level
 
 
 def minimal_root(ring_degree: int, prime: int) -> int:

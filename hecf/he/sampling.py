@@ -30,14 +30,15 @@ def ternary(shape: tuple[int, ...], random: RandomBytes) -> Float:
 
 
 def uniform(shape: tuple[int, ...], prime: int, random: RandomBytes) -> NDArray[np.uint32]:
-    """Draw uniform residues below a prime of at most 24 bits, by rejection of 24-bit integers."""
+    """Draw uniform residues below a prime of at most 24 bits, by rejection of as many bits."""
     count = math.prod(shape)
+    mask = np.uint32((1 << prime.bit_length()) - 1)
     kept = np.empty(0, dtype=np.uint32)
     while kept.size < count:
         missing = count - kept.size
         octets = np.zeros((missing + missing // 16 + 64, 4), dtype=np.uint8)
         octets[:, :3] = np.frombuffer(random(3 * len(octets)), dtype=np.uint8).reshape(-1, 3)
-        fresh = octets.view("<u4").ravel()
+        fresh = octets.view("<u4").ravel() & mask
         kept = np.concatenate([kept, fresh[fresh < prime]])
     return kept[:count].reshape(shape)
 

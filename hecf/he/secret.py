@@ -50,7 +50,7 @@ class SecretCipher:
         for index, prime in enumerate(self._primes):
             reduce_centred(self._squares[index], prime)
 
-    def encrypt(self, messages: Float, level: int) -> Words:
+    def encrypt(self, messages: Float, level: int, masks: Words | None = None) -> Words:
         """Encrypt polynomials.
 
         Parameters
@@ -59,6 +59,8 @@ class SecretCipher:
             Centred residues of the scaled coefficients.
         level : int
             L, how many primes to keep.
+        masks : uint32 array, shape (..., L, N), optional
+            Components c_1, from a seed that is drawn for this call alone; else they are drawn here.
 
         Returns
         -------
@@ -69,7 +71,10 @@ class SecretCipher:
         words = np.empty((*batch, 2, level, degree), dtype=np.uint32)
         error = sampling.centred_binomial((*batch, degree), self._random)
         for index, prime in enumerate(self._primes[:level]):
-            mask = sampling.uniform((*batch, degree), prime, self._random)
+            if masks is None:
+                mask = sampling.uniform((*batch, degree), prime, self._random)
+            else:
+                mask = np.ascontiguousarray(masks[..., index, :])
             noisy = reduce_centred(messages[..., index, :] + error, prime)
             product = reduce_centred(centre(mask, prime) * self._values[index], prime)
             values = ntt.transform(degree, prime).forward(noisy) - product

@@ -8,6 +8,7 @@ from encryption import PARAMETERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hecf.he import loops
 from hecf.he.kernels import _exact_matmul
 from hecf.he.modular import (
     centre,
@@ -93,7 +94,9 @@ def test_reduction_keeps_the_residue_and_centres(values: list[int]) -> None:
         assert np.abs(reduced).max() <= (prime + 3) // 2
 
 
-def test_reduction_above_its_bound_is_wrong() -> None:
+def test_reduction_above_its_bound_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Processors that multiply and add with one rounding get away with it.
+    monkeypatch.setattr(loops, "LIBRARY", None)
     # Below 2**53, but the odd multiple of the prime that is nearest is above it.
     prime, value = 8_380_417, 9_007_199_252_640_642
     assert prime in EVERY_SIZE

@@ -1,0 +1,106 @@
+/* Exact modular loops over float64, for hecf.he.loops.
+ *
+ * Residues modulo a prime below 2**24 are multiplied as centred float64 integers, whose sums stay
+ * below 2**53. Every result is the canonical residue, so it does not matter whether the compiler
+ * contracts a product and a sum, nor which instructions the processor has.
+ *
+ * Every loop is compiled for several instruction sets and picked when it runs; work is split
+ * over threads that live for one call.
+ */
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define INLINE static inline __attribute__((always_inline))
+#define LANES 8
+#define MOST_THREADS 64
+
+typedef int64_t i64;
+typedef double v8 __attribute__((vector_size(64)));
+typedef double v8_anywhere __attribute__((vector_size(64), aligned(8)));
+typedef int32_t s8 __attribute__((vector_size(32)));
+typedef int32_t s8_anywhere __attribute__((vector_size(32), aligned(4)));
+typedef void worker(const void *job, i64 begin, i64 end);
+
+#if defined(__x86_64__)
+#define BUILD(NAME)                                                                     \
+    __attribute__((target("avx512f"))) static void NAME##_wide(const void *j, i64 b, i64 e) \
+    { NAME##_body(j, b, e, 1); }                                                        \
+    __attribute__((target("avx2,fma"))) static void NAME##_medium(const void *j, i64 b, i64 e) \
+    { NAME##_body(j, b, e, 0); }                                                        \
+    static void NAME##_plain(const void *j, i64 b, i64 e) { NAME##_body(j, b, e, 0); }  \
+    static worker *NAME##_worker(void)                                                  \
+    {                                                                                   \
+        if (__builtin_cpu_supports("avx512f")) return NAME##_wide;                      \
+        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))            \
+            return NAME##_medium;                                                       \
+        return NAME##_plain;                                                            \
+    }
+#else
+#define BUILD(NAME)                                                                     \
+    static void NAME##_plain(const void *j, i64 b, i64 e) { NAME##_body(j, b, e, 0); }  \
+    static worker *NAME##_worker(void) { return NAME##_plain; }
+#endif
+
+/* ---- threads ---------------------------------------------------------------------------- */
+
+typedef struct { worker *work; const void *job; i64 begin, end; } share;
+
+static void *run_share(void *argument)
+{
+    const share *s = argument;
+    s->work(s->job, s->begin, s->end);
+    return NULL;
+}
+
+static void __attribute__((unused)) parallel(worker *work, const void *job, i64 count, i64 threads)
+{
+    pthread_t started[MOST_THREADS];
+    share shares[MOST_THREADS];
+    int running[MOST_THREADS];
+    if (threads > count) threads = count;
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    if (threads < 1) threads = 1;
+    for (i64 t = threads - 1; t >= 0; t--) {
+        shares[t] = (share){work, job, count * t / threads, count * (t + 1) / threads};
+        running[t] = t > 0 && pthread_create(&started[t], NULL, run_share, &shares[t]) == 0;
+        if (!running[t]) run_share(&shares[t]);
+    }
+    for (i64 t = 1; t < threads; t++)
+        if (running[t]) pthread_join(started[t], NULL);
+}
+
+/* ---- residues --------------------------------------------------------------------------- */
+
+/* Nearest integer of |x| < 2**51. */
+INLINE double nearest(double x)
+{
+    const double magic = 6755399441055744.0; /* 1.5 * 2**52 */
+    return (x + magic) - magic;
+}
+
+/* Centred residue of an integer of at most 2**53 - p, perhaps one beyond the half. */
+INLINE double reduce(double x, double p, double inverse)
+{
+    return x - nearest(x * inverse) * p;
+}
+
+INLINE double canonical(double x, double p, double half)
+{
+    x = x > half ? x - p : x;
+    return x < -half ? x + p : x;
+}
+
+INLINE uint32_t word(double centred, int32_t p)
+{
+    int32_t x = (int32_t)centred;
+    return (uint32_t)(x + (x < 0 ? p : 0));
+}
+
+INLINE double centred(uint32_t w, int32_t p)
+{
+    int32_t x = (int32_t)w;
+    return (double)(x - (x > p / 2 ? p : 0));
+}

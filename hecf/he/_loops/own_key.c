@@ -1,0 +1,117 @@
+/* The two products of hecf.he.own_key: one query on many items, many shoppers on small integers. */
+#include "common.h"
+
+typedef struct {
+    const int32_t *items; /* (tiles, groups, blocks, 2 LANES), centred */
+    const double *query;  /* (tiles, blocks, 2, 2 LANES), centred */
+    uint32_t *out;        /* (groups, 2, ...): strides below, 2 LANES words a tile */
+    i64 groups, blocks, out_group, out_component, terms;
+    double p;
+} query_job;
+
+#define WIDEN(words) __builtin_convertvector(*(const s8_anywhere *)(words), v8)
+
+INLINE void query_groups(const query_job *job, i64 tile, i64 group, const int groups)
+{
+    const double p = job->p, inverse = 1.0 / p;
+    const v8_anywhere *query = (const v8_anywhere *)job->query + tile * job->blocks * 4;
+    const int32_t *items = job->items + (tile * job->groups + group) * job->blocks * 2 * LANES;
+    double total[4][4 * LANES] __attribute__((aligned(64))) = {{0}};
+    for (i64 start = 0; start < job->blocks; start += job->terms) {
+        const i64 stop = start + job->terms < job->blocks ? start + job->terms : job->blocks;
+        v8 sum[4][4] = {{{0}}};
+        for (i64 k = start; k < stop; k++)
+#pragma GCC unroll 4
+            for (int g = 0; g < groups; g++) {
+                const int32_t *from = items + (g * job->blocks + k) * 2 * LANES;
+                const v8 low = WIDEN(from), high = WIDEN(from + LANES);
+                sum[g][0] += low * query[4 * k];
+                sum[g][1] += high * query[4 * k + 1];
+                sum[g][2] += low * query[4 * k + 2];
+                sum[g][3] += high * query[4 * k + 3];
+            }
+        for (int g = 0; g < groups; g++) {
+            double part[4 * LANES];
+            memcpy(part, sum[g], sizeof part);
+            for (int l = 0; l < 4 * LANES; l++) total[g][l] += reduce(part[l], p, inverse);
+        }
+    }
+    for (int g = 0; g < groups; g++)
+        for (int c = 0; c < 2; c++) {
+            uint32_t *to = job->out + (group + g) * job->out_group + c * job->out_component +
+                           tile * 2 * LANES;
+            for (int l = 0; l < 2 * LANES; l++)
+                to[l] = word(reduce(total[g][2 * LANES * c + l], p, inverse), (int32_t)p);
+        }
+}
+
+INLINE void query_body(const void *j, i64 begin, i64 end, int wide)
+{
+    (void)wide;
+    const query_job *job = j;
+    for (i64 tile = begin; tile < end; tile++) {
+        i64 group = 0;
+        for (; group + 4 <= job->groups; group += 4) query_groups(job, tile, group, 4);
+        for (; group < job->groups; group++) query_groups(job, tile, group, 1);
+    }
+}
+BUILD(query)
+
+EXPORT void hecf_query(const query_job *job, i64 tiles, i64 threads)
+{
+    parallel(query_worker(), job, tiles, threads);
+}
+
+#define ITEMS 8      /* items of a panel */
+#define NEAR 16      /* coefficient panels that stay in the cache */
+
+typedef struct {
+    const double *items;    /* (item panels, factors, ITEMS) */
+    const double *shoppers; /* (coefficient panels, factors, 2 LANES) */
+    uint32_t *out;          /* (items, coefficients) */
+    i64 count, factors, panels;
+    double modulus, dropped, p; /* modulus = dropped * p */
+} batch_job;
+
+INLINE void batch_tile(const batch_job *job, i64 octet, i64 panel)
+{
+    const double *items = job->items + octet * job->factors * ITEMS;
+    const v8_anywhere *m = (const v8_anywhere *)job->shoppers + panel * job->factors * 2;
+    v8 sum[ITEMS][2] = {{{0}}};
+    for (i64 k = 0; k < job->factors; k++, items += ITEMS, m += 2) {
+        const v8 low = m[0], high = m[1];
+#pragma GCC unroll 8
+        for (int i = 0; i < ITEMS; i++) {
+            sum[i][0] += items[i] * low;
+            sum[i][1] += items[i] * high;
+        }
+    }
+    const double q = job->modulus, d = job->dropped, p = job->p;
+    const double over_q = 1.0 / q, over_d = 1.0 / d, over_p = 1.0 / p;
+    const i64 live = job->count - octet * ITEMS < ITEMS ? job->count - octet * ITEMS : ITEMS;
+    double values[ITEMS][2 * LANES];
+    memcpy(values, sum, sizeof values);
+    for (i64 i = 0; i < live; i++) {
+        uint32_t *to = job->out + ((octet * ITEMS + i) * job->panels + panel) * 2 * LANES;
+        for (int l = 0; l < 2 * LANES; l++) {
+            const double rounded = nearest(reduce(values[i][l], q, over_q) * over_d);
+            to[l] = word(reduce(rounded, p, over_p), (int32_t)p);
+        }
+    }
+}
+
+INLINE void batch_body(const void *j, i64 begin, i64 end, int wide)
+{
+    (void)wide;
+    const batch_job *job = j;
+    for (i64 start = 0; start < job->panels; start += NEAR)
+        for (i64 octet = begin; octet < end; octet++)
+            for (i64 panel = start; panel < start + NEAR && panel < job->panels; panel++)
+                batch_tile(job, octet, panel);
+}
+BUILD(batch)
+
+EXPORT void hecf_batch(const batch_job *job, i64 threads)
+{
+    parallel(batch_worker(), job, (job->count + ITEMS - 1) / ITEMS, threads);
+}

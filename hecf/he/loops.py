@@ -1,0 +1,310 @@
+"""Loops in C for what NumPy does in several passes, by ctypes, without Python's lock.
+
+The shared library is built when the package is installed (``hatch_build.py``). Where it is
+missing, :func:`available` is false and the callers use NumPy, with identical results. As many
+threads run as NumPy's BLAS has, so ``OPENBLAS_NUM_THREADS`` and threadpoolctl limit both.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
+
+Float = NDArray[np.float64]
+Words = NDArray[np.uint32]
+Offsets = NDArray[np.int64]
+
+POSITIONS = 16
+"""Positions of the transform in one tile: a cache line of words."""
+
+ITEMS = 8
+"""Items of a panel of small integers."""
+
+WORTH_THREADS = 1 << 18
+"""Values below which starting threads costs more than it saves."""
+
+_VERSION = 1
+_Pointer, _Size, _Real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+
+
+def _load() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(str(Path(__file__).with_name("_loops.so")))
+        version = library.hecf_loops_version()
+    except (OSError, AttributeError):
+        return None
+    return library if version == _VERSION else None
+
+
+LIBRARY = _load()
+"""The shared library, or None; tests replace it to compare both ways."""
+
+
+def available() -> bool:
+    """Whether the shared library is there."""
+    return LIBRARY is not None
+
+
+def threads(values: int = WORTH_THREADS) -> int:
+    """Return how many threads are worth starting for work on so many values."""
+    if values < WORTH_THREADS:
+        return 1
+    pools = [pool.num_threads for pool in _controller().lib_controllers if pool.user_api == "blas"]
+    return max(1, min(pools, default=1))
+
+
+@lru_cache(maxsize=1)
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+class _Multiply(ctypes.Structure):
+    _fields_ = (
+        *((name, _Pointer) for name in ("left", "right", "left_rows", "right_rows")),
+        *((name, _Pointer) for name in ("out_rows", "out_columns", "out")),
+        *((name, _Size) for name in ("rows", "columns", "blocks", "left_block", "right_block")),
+        *((name, _Size) for name in ("left_tile", "right_tile")),
+        *((name, _Size) for name in ("left_second", "right_second", "out_second")),
+        *((name, _Size) for name in ("positions", "terms")),
+        ("prime", _Real),
+        ("failed", _Pointer),
+    )
+
+
+class _Query(ctypes.Structure):
+    _fields_ = (
+        *((name, _Pointer) for name in ("items", "query", "out")),
+        *((name, _Size) for name in ("groups", "blocks", "out_group", "out_component", "terms")),
+        ("prime", _Real),
+    )
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = (
+        *((name, _Pointer) for name in ("items", "shoppers", "out")),
+        *((name, _Size) for name in ("count", "factors", "panels")),
+        *((name, _Real) for name in ("modulus", "dropped", "prime")),
+    )
+
+
+class _Transform(ctypes.Structure):
+    _fields_ = (
+        *((name, _Pointer) for name in ("values", "out", "first", "twist", "second")),
+        *((name, _Pointer) for name in ("row_of", "column_of")),
+        *((name, _Size) for name in ("rows", "columns")),
+        ("prime", _Real),
+        ("failed", _Pointer),
+    )
+
+
+def _library() -> ctypes.CDLL:
+    if LIBRARY is None:
+        raise RuntimeError("the shared library of loops is not there")
+    return LIBRARY
+
+
+def _convert(name: str, values: NDArray[np.generic], out: NDArray[np.generic], prime: int) -> None:
+    size = values.size
+    function = getattr(_library(), f"hecf_{name}")
+    function(
+        _Pointer(values.ctypes.data),
+        _Pointer(out.ctypes.data),
+        _Size(size),
+        _Real(prime),
+        _Size(threads(size)),
+    )
+
+
+def centre(words: Words, prime: int) -> Float:
+    """Return words of contiguous arrays as centred residues."""
+    out = np.empty(words.shape)
+    _convert("centre", words, out, prime)
+    return out
+
+
+def to_words(centred: Float, prime: int) -> Words:
+    """Return centred residues of a contiguous array as words."""
+    out = np.empty(centred.shape, dtype=np.uint32)
+    _convert("to_words", centred, out, prime)
+    return out
+
+
+def reduce_centred(values: Float, prime: int) -> None:
+    """Reduce a contiguous array of integers of at most ``2**53 - prime`` in place."""
+    _convert("reduce", values, values, prime)
+
+
+def reduce_to_words(values: Float, prime: int) -> Words:
+    """Reduce a contiguous array of integers of at most ``2**53 - prime`` to words."""
+    out = np.empty(values.shape, dtype=np.uint32)
+    _convert("reduce_to_words", values, out, prime)
+    return out
+
+
+def pack(words: Words) -> bytes:
+    """Pack contiguous words below 2**24 into three little-endian bytes each."""
+    out = np.empty(3 * words.size, dtype=np.uint8)
+    _library().hecf_pack(_Pointer(words.ctypes.data), _Pointer(out.ctypes.data), _Size(words.size))
+    return out.tobytes()
+
+
+def unpack(octets: NDArray[np.uint8], out: Words) -> None:
+    """Undo :func:`pack` for contiguous arrays."""
+    _library().hecf_unpack(_Pointer(octets.ctypes.data), _Pointer(out.ctypes.data), _Size(out.size))
+
+
+def multiply(
+    operands: tuple[Words, Words],
+    rows: tuple[Offsets, Offsets],
+    blocks: tuple[int, int, int],
+    tiles: tuple[int, int],
+    second: tuple[int, int, int],
+    out: tuple[Words, Offsets, Offsets],
+    positions: int,
+    prime: int,
+    terms: int,
+) -> None:
+    """Multiply two matrices of polynomials at every position.
+
+    Parameters
+    ----------
+    operands : pair of uint32 arrays
+        They start at the first word of the first row.
+    rows : pair of int64 arrays
+        Where in the operands the rows of the left and the columns of the right start.
+    blocks : tuple of int
+        Number of summands, and how far apart they are on the left and on the right.
+    tiles : tuple of int
+        How far apart tiles of :data:`POSITIONS` positions are.
+    second : tuple of int
+        Where the second component is on the left, on the right and in the result, if both sides
+        have two; the result then has three. Zeros otherwise.
+    out : array and two int64 arrays
+        Result, and where its rows and columns start.
+    positions, prime : int
+    terms : int
+        Products that add up exactly, at least 2.
+    """
+    left, right = operands
+    target, out_rows, out_columns = out
+    failed = ctypes.c_int(0)
+    job = _Multiply(
+        left.ctypes.data,
+        right.ctypes.data,
+        rows[0].ctypes.data,
+        rows[1].ctypes.data,
+        out_rows.ctypes.data,
+        out_columns.ctypes.data,
+        target.ctypes.data,
+        len(rows[0]),
+        len(rows[1]),
+        *blocks,
+        *tiles,
+        *second,
+        positions,
+        terms,
+        prime,
+        ctypes.addressof(failed),
+    )
+    work = len(rows[0]) * len(rows[1]) * blocks[0] * positions
+    _library().hecf_multiply(ctypes.byref(job), _Size(threads(work)))
+    _check(failed)
+
+
+def query(items: NDArray[np.int32], query: Float, out: Words, prime: int, terms: int) -> None:
+    """Multiply polynomials of items by a few ciphertexts.
+
+    Parameters
+    ----------
+    items : int32 array, shape (tiles, groups, blocks, POSITIONS)
+        Centred.
+    query : float64 array, shape (tiles, blocks, 2, POSITIONS)
+        Centred.
+    out : uint32 array, shape (groups, 2, tiles * POSITIONS)
+        The last axis is contiguous.
+    prime : int
+    terms : int
+        Products that add up exactly.
+    """
+    tiles, groups, blocks, _ = items.shape
+    group, component = (stride // 4 for stride in out.strides[:2])
+    job = _Query(
+        items.ctypes.data,
+        query.ctypes.data,
+        out.ctypes.data,
+        groups,
+        blocks,
+        group,
+        component,
+        terms,
+        prime,
+    )
+    _library().hecf_query(ctypes.byref(job), _Size(tiles), _Size(threads(items.size)))
+
+
+def batch(items: Float, shoppers: Float, out: Words, dropped: int, prime: int) -> None:
+    """Multiply small integers by coefficients modulo ``dropped * prime``, and drop the first.
+
+    Parameters
+    ----------
+    items : float64 array, shape (item panels, factors, ITEMS)
+    shoppers : float64 array, shape (coefficient panels, factors, POSITIONS)
+        Centred.
+    out : uint32 array, shape (items, coefficient panels * POSITIONS)
+    dropped, prime : int
+    """
+    panels, factors, _ = shoppers.shape
+    job = _Batch(
+        items.ctypes.data,
+        shoppers.ctypes.data,
+        out.ctypes.data,
+        len(out),
+        factors,
+        panels,
+        dropped * prime,
+        dropped,
+        prime,
+    )
+    _library().hecf_batch(ctypes.byref(job), _Size(threads(out.size)))
+
+
+def transform(
+    values: Float,
+    tables: tuple[Float, Float, Float],
+    order: tuple[Offsets, Offsets],
+    prime: int,
+    *,
+    back: bool,
+) -> Float:
+    """Transform contiguous polynomials (count, rows, columns); see :mod:`hecf.he.ntt`."""
+    out = np.empty(values.shape)
+    failed = ctypes.c_int(0)
+    first, twist, second = tables
+    job = _Transform(
+        values.ctypes.data,
+        out.ctypes.data,
+        first.ctypes.data,
+        twist.ctypes.data,
+        second.ctypes.data,
+        order[0].ctypes.data,
+        order[1].ctypes.data,
+        len(order[0]),
+        len(order[1]),
+        prime,
+        ctypes.addressof(failed),
+    )
+    _library().hecf_ntt(
+        ctypes.byref(job), _Size(len(values)), ctypes.c_int(back), _Size(threads(16 * values.size))
+    )
+    _check(failed)
+    return out
+
+
+def _check(failed: ctypes.c_int) -> None:
+    if failed.value:
+        raise MemoryError("a thread of the loops got no memory")

@@ -1,0 +1,136 @@
+"""Queries and answers under one's own key, their bytes, and the strict parser of those bytes.
+
+The components c_1 of a query are uniform, so 32 bytes of seed stand for them, as in FIPS 203,
+section 4.2.2, with AES-256 in counter mode (NIST SP 800-38A, section 6.5) for the stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from hecf.errors import MalformedMessage
+from hecf.he import sampling
+from hecf.he.matrices import check_residues, header, open_header, pack_words, unpack_words
+from hecf.he.modular import Words
+from hecf.he.own_key import SEED_BYTES, OwnKeyPlan
+from hecf.he.plan import WORD_BYTES
+from hecf.he.sampling import RandomBytes
+
+KIND_OWN_KEY_QUERY = 30
+KIND_OWN_KEY_ANSWER = 31
+
+
+@dataclass(frozen=True)
+class OwnKeyQuery:
+    """Encrypted shoppers.
+
+    Parameters
+    ----------
+    plan : OwnKeyPlan
+    seed : bytes
+        Expands to the components c_1. Drawn for this query alone: under a seed that is used
+        twice, the difference of two queries is that of their plaintexts.
+    constant : uint32 array, shape ``plan.query_shape``
+        NTT values of the components c_0.
+    """
+
+    plan: OwnKeyPlan
+    seed: bytes
+    constant: Words
+
+    def __post_init__(self) -> None:
+        if len(self.seed) != SEED_BYTES:
+            raise MalformedMessage(
+                "a seed has another length", got=len(self.seed), expected=SEED_BYTES
+            )
+        _check_words(self.constant, self.plan.query_shape)
+
+    def to_bytes(self) -> bytes:
+        """Header, seed and packed words."""
+        start = header(KIND_OWN_KEY_QUERY, self.plan.fingerprint)
+        return start + self.seed + pack_words(self.constant)
+
+    @classmethod
+    def from_bytes(cls, plan: OwnKeyPlan, data: bytes) -> OwnKeyQuery:
+        """Parse and check every residue.
+
+        Raises
+        ------
+        Mismatch
+            If the bytes belong to another plan.
+        MalformedMessage
+            If version, kind, length or a residue is not as agreed.
+        """
+        body = open_header(data, KIND_OWN_KEY_QUERY, plan.fingerprint, plan.query_bytes)
+        words = unpack_words(body[SEED_BYTES:], plan.query_shape)
+        check_residues(words, plan.parameters.primes)
+        return cls(plan, bytes(body[:SEED_BYTES]), words)
+
+    @property
+    def tail(self) -> Words:
+        """NTT values of the components c_1, expanded from the seed."""
+        return expand(self.seed, self.plan)
+
+
+@dataclass(frozen=True)
+class OwnKeyAnswer:
+    """Encrypted scores: the useful part of the components c_0, and the components c_1.
+
+    Parameters
+    ----------
+    plan : OwnKeyPlan
+    constant : uint32 array, shape ``plan.constant_shape``
+    tail : uint32 array, shape ``plan.tail_shape``
+    """
+
+    plan: OwnKeyPlan
+    constant: Words
+    tail: Words
+
+    def __post_init__(self) -> None:
+        _check_words(self.constant, self.plan.constant_shape)
+        _check_words(self.tail, self.plan.tail_shape)
+
+    def to_bytes(self) -> bytes:
+        """Header and packed words."""
+        start = header(KIND_OWN_KEY_ANSWER, self.plan.fingerprint)
+        return start + pack_words(self.constant) + pack_words(self.tail)
+
+    @classmethod
+    def from_bytes(cls, plan: OwnKeyPlan, data: bytes) -> OwnKeyAnswer:
+        """Parse and check every residue; errors as for :meth:`OwnKeyQuery.from_bytes`."""
+        body = open_header(data, KIND_OWN_KEY_ANSWER, plan.fingerprint, plan.answer_bytes)
+        split = WORD_BYTES * math.prod(plan.constant_shape)
+        constant = unpack_words(body[:split], plan.constant_shape)
+        tail = unpack_words(body[split:], plan.tail_shape)
+        check_residues(constant, plan.answer_primes)
+        check_residues(tail, plan.answer_primes)
+        return cls(plan, constant, tail)
+
+
+def expand(seed: bytes, plan: OwnKeyPlan) -> Words:
+    """Uniform residues of shape ``plan.query_shape`` from a seed."""
+    groups, blocks, _, degree = plan.query_shape
+    out = np.empty(plan.query_shape, dtype=np.uint32)
+    for index, prime in enumerate(plan.parameters.primes):
+        stream = _stream(b"hecf own-key" + seed + bytes([index]))
+        out[:, :, index] = sampling.uniform((groups, blocks, degree), prime, stream)
+    return out
+
+
+def _stream(label: bytes) -> RandomBytes:
+    key = hashlib.sha256(label).digest()
+    encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+    return lambda count: encryptor.update(bytes(count))
+
+
+def _check_words(words: Words, shape: tuple[int, ...]) -> None:
+    if words.shape != shape or words.dtype != np.uint32:
+        raise MalformedMessage(
+            "ciphertext words have another shape", got=words.shape, expected=shape
+        )

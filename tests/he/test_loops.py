@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import math
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hecf.he import kernels, loops, matrices, modular, ntt
+from hecf.he.kernels import LoadedMatrix
+from hecf.he.own_key_node import _batch_tiles, _query_tiles
+from hecf.he.parameters import largest_primes
+
+LIBRARY = loops.LIBRARY
+SIZES = [largest_primes(1024, bits, 1)[0] for bits in (15, 20, 23, 24)]
+PRIMES = largest_primes(4096, 24, 2)
+seeds = st.integers(0, 2**32)
+
+
+def test_the_library_is_built_where_there_is_a_compiler() -> None:
+    # Without it the tests below compare NumPy with itself.
+    assert loops.available() == any(shutil.which(name) for name in ("cc", "gcc", "clang"))
+
+
+@pytest.fixture(autouse=True)
+def library_comes_back():  # type: ignore[no-untyped-def]
+    yield
+    loops.LIBRARY = LIBRARY
+
+
+def both(function, *arguments):  # type: ignore[no-untyped-def]
+    """The result of a function with the loops and without."""
+    loops.LIBRARY = LIBRARY
+    fast = function(*[a.copy() if isinstance(a, np.ndarray) else a for a in arguments])
+    loops.LIBRARY = None
+    slow = function(*[a.copy() if isinstance(a, np.ndarray) else a for a in arguments])
+    loops.LIBRARY = LIBRARY
+    return fast, slow
+
+
+def words_of(random: np.random.Generator, shape: tuple[int, ...], primes) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Words (..., L, N) of which a third are extremes."""
+    words = np.empty(shape, dtype=np.uint32)
+    for index, prime in enumerate(primes):
+        part = random.integers(0, prime, (*shape[:-2], shape[-1]))
+        extremes = random.choice([0, 1, prime // 2, prime // 2 + 1, prime - 1], part.shape)
+        words[..., index, :] = np.where(random.random(part.shape) < 1 / 3, extremes, part)
+    return words
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SIZES), st.integers(1, 5000), seeds)
+def test_conversions_equal_numpy(prime: int, count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    words = words_of(random, (1, count), [prime])[0]
+    for function in (modular.centre,):
+        fast, slow = both(function, words, prime)
+        assert fast.dtype == slow.dtype == np.float64
+        assert np.array_equal(fast, slow)
+    fast, slow = both(modular.to_words, modular.centre(words, prime), prime)
+    assert np.array_equal(fast, slow)
+    assert np.array_equal(fast, words)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SIZES), st.lists(st.integers(-(2**53), 2**53), min_size=1, max_size=40))
+def test_reduction_equals_python_integers(prime: int, values: list[int]) -> None:
+    limit = 2**53 - prime
+    exact = [max(-limit, min(limit, value)) for value in values] + [limit, -limit]
+    # Neighbours of every multiple's midpoint are where a quotient is rounded wrong.
+    exact += [prime * (limit // prime - 1) + prime // 2 + step for step in (0, 1)]
+    array = np.array(exact, dtype=np.float64)
+    fast, slow = both(modular.reduce_centred, array, prime)
+    assert np.array_equal(fast, slow)
+    assert [int(value) % prime for value in fast] == [value % prime for value in exact]
+    assert np.abs(fast).max() <= prime // 2
+    fast, slow = both(modular.reduce_to_words, array, prime)
+    assert fast.tolist() == slow.tolist() == [value % prime for value in exact]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_any_number_of_threads_gives_the_same(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "threads", lambda values=0: threads)
+    random = np.random.default_rng(threads)
+    words = words_of(random, (1, 9 * 4096 + 17), PRIMES[:1])[0]
+    fast, slow = both(modular.centre, words, PRIMES[0])
+    assert np.array_equal(fast, slow)
+    left = words_of(random, (2, 3, 2, 1, 100), PRIMES[:1])
+    fast, slow = both(kernels.multiply, left, left, PRIMES[:1])
+    assert np.array_equal(fast, slow)
+    step = ntt.transform(1024, PRIMES[0])
+    values = modular.centre(words[: 7 * 1024].reshape(7, 1024), PRIMES[0])
+    fast, slow = both(step.forward, values)
+    assert np.array_equal(fast, slow)
+
+
+def test_threads_follow_the_setting_of_blas() -> None:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        assert loops.threads() == 1
+    with threadpool_limits(2):
+        assert loops.threads() == 2
+        assert loops.threads(10) == 1
+
+
+shapes = st.tuples(
+    st.integers(1, 70), st.integers(1, 70), st.integers(1, 9), st.integers(1, 40)
+).filter(lambda s: math.prod(s) < 40_000)
+
+
+@settings(deadline=None, max_examples=60)
+@given(shapes, st.sampled_from([(1, 1), (2, 1), (1, 2), (2, 2)]), seeds)
+def test_products_equal_numpy(
+    shape: tuple[int, int, int, int], components: tuple[int, int], seed: int
+) -> None:
+    groups, others, blocks, degree = shape
+    random = np.random.default_rng(seed)
+    left = words_of(random, (groups, blocks, components[0], 2, degree), PRIMES)
+    right = words_of(random, (others, blocks, components[1], 2, degree), PRIMES)
+    fast, slow = both(kernels.multiply, left, right, PRIMES)
+    assert np.array_equal(fast, slow)
+
+
+@pytest.mark.parametrize("prime", SIZES)
+@pytest.mark.parametrize("blocks", [255, 256, 257, 700])
+def test_long_sums_of_extremes_are_exact(prime: int, blocks: int) -> None:
+    left = np.empty((2, blocks, 2, 1, 16), dtype=np.uint32)
+    left[0], left[1] = prime // 2, prime // 2 + 1
+    out = kernels.multiply(left, left, (prime,))
+    for g, h in np.ndindex(2, 2):
+        exact = blocks * int(left[g, 0, 0, 0, 0]) * int(left[h, 0, 0, 0, 0])
+        assert set(out[g, h, [0, 2]].ravel().tolist()) == {exact % prime}
+        assert set(out[g, h, 1].ravel().tolist()) == {2 * exact % prime}
+    # One word less in one summand changes every result it enters.
+    left[0, -1, 0] -= 1
+    assert not np.array_equal(out[0], kernels.multiply(left, left, (prime,))[0])
+
+
+@pytest.mark.parametrize("components", [(2, 2), (2, 1), (1, 2), (1, 1)])
+def test_loaded_matrices_give_the_same_products(components: tuple[int, int]) -> None:
+    random = np.random.default_rng(5)
+    left = words_of(random, (3, 300, components[0], 2, 48), PRIMES)
+    right = words_of(random, (5, 300, components[1], 2, 48), PRIMES)
+    a, b = LoadedMatrix.load(left), LoadedMatrix.load(right)
+    assert np.array_equal(a.words, left)
+    fast, slow = both(lambda: kernels.multiply_loaded(a, b, PRIMES))
+    assert np.array_equal(fast, slow)
+    assert np.array_equal(fast, kernels.multiply(left, right, PRIMES))
+
+
+@pytest.mark.parametrize("degree", [1024, 2048, 4096, 8192, 16384])
+def test_transforms_equal_numpy(degree: int) -> None:
+    prime = largest_primes(degree, 24, 1)[0]
+    step = ntt.Transform(degree, prime)
+    random = np.random.default_rng(degree)
+    values = modular.centre(words_of(random, (4, 1, degree), [prime])[:, 0].copy(), prime)
+    values[0], values[1] = prime // 2, -(prime // 2)
+    for function in (step.forward, step.inverse):
+        fast, slow = both(function, values)
+        assert np.array_equal(fast, slow)
+        assert np.abs(fast).max() <= prime // 2
+    assert np.array_equal(step.inverse(step.forward(values)), values)
+    # A transform by another root differs.
+    other = ntt.Transform(degree, largest_primes(degree, 24, 2)[1])
+    assert not np.array_equal(other.forward(values[2:3]), step.forward(values[2:3]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 9), st.integers(1, 300), st.integers(1, 3), seeds)
+def test_queries_equal_numpy(groups: int, blocks: int, tiles: int, seed: int) -> None:
+    prime = PRIMES[0]
+    random = np.random.default_rng(seed)
+    half = prime // 2
+    items = random.integers(-half, half + 1, (tiles, groups, blocks, 16)).astype(np.int32)
+    query = random.integers(-half, half + 1, (tiles, blocks, 2, 16)).astype(np.float64)
+    if seed % 3 == 0:
+        items[...], query[...] = half, half * (-1) ** (seed % 2)
+    out = np.zeros((groups, 2, tiles * 16), dtype=np.uint32)
+    expected = _query_tiles(items, query, prime, modular.exact_terms(prime))
+    if loops.available():
+        loops.query(items, query, out, prime, modular.exact_terms(prime))
+    else:
+        out[...] = expected
+    assert np.array_equal(out, expected)
+    exact = (items[0, 0].astype(object) * query[0, :, 1].astype(np.int64).astype(object)).sum(0)
+    assert out[0, 1, :16].tolist() == (exact % prime).tolist()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 30), st.integers(1, 80), st.integers(1, 20), seeds)
+def test_batches_equal_python_integers(count: int, factors: int, panels: int, seed: int) -> None:
+    large, small = largest_primes(2048, 23, 1)[0], 12289
+    modulus = large * small
+    random = np.random.default_rng(seed)
+    bound = (2**53 - modulus) // (modulus // 2 + 1) // factors
+    items = random.integers(-bound, bound + 1, (count, factors))
+    items[0] = bound
+    shoppers = random.integers(-(modulus // 2), modulus // 2 + 1, (factors, panels * 16))
+    shoppers[:, 0] = modulus // 2
+    padded = np.zeros((-(-count // 8) * 8, factors))
+    padded[:count] = items
+    item_panels = np.ascontiguousarray(padded.reshape(-1, 8, factors).transpose(0, 2, 1))
+    tiles = shoppers.astype(np.float64).reshape(factors, panels, 16).transpose(1, 0, 2)
+    fast = np.zeros((count, panels * 16), dtype=np.uint32)
+    slow = np.zeros_like(fast)
+    _batch_tiles(item_panels, shoppers.astype(np.float64), slow, small, large)
+    if loops.available():
+        loops.batch(item_panels, np.ascontiguousarray(tiles), fast, small, large)
+    else:
+        fast = slow
+    exact = items.astype(object).dot(shoppers.astype(object)) % modulus
+    exact = np.where(exact > modulus // 2, exact - modulus, exact)
+    rounded = (2 * exact + small) // (2 * small) % large
+    assert np.array_equal(fast, slow)
+    assert fast.tolist() == rounded.tolist()
+
+
+@given(st.lists(st.integers(0, 2**24 - 1), max_size=50))
+def test_three_bytes_a_word(values: list[int]) -> None:
+    words = np.array(values, dtype=np.uint32)
+    fast, slow = both(matrices.pack_words, words)
+    assert fast == slow == b"".join(value.to_bytes(3, "little") for value in values)
+    fast, slow = both(lambda: matrices.unpack_words(memoryview(slow), words.shape))
+    assert fast.tolist() == slow.tolist() == values
+
+
+def test_a_missing_or_foreign_library_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setattr(loops, "_VERSION", -1)
+    assert loops._load() is None
+    monkeypatch.undo()
+    monkeypatch.setattr(loops, "__file__", f"{tmp_path}/loops.py")
+    assert loops._load() is None
+    monkeypatch.setattr(loops, "LIBRARY", None)
+    assert not loops.available()
+    with pytest.raises(RuntimeError, match="not there"):
+        loops.pack(np.zeros(1, dtype=np.uint32))
