@@ -19,6 +19,9 @@ from hecf.he.own_key_planner import plan_batch, plan_query
 
 Float = NDArray[np.float64]
 
+MARK_SECONDS = 0.012
+"""The whole round trip of score-apple; as a ratio it is this over the baseline's seconds."""
+
 APPLE_SECONDS = (0.0104, 0.0125)
 APPLE_BYTES = {"query": 28_000, "answer": 52_000}
 """Published for swift-homomorphic-encryption, 4,096 x 128; evaluation keys are not counted."""
@@ -120,15 +123,14 @@ def score_apple(quick: bool) -> Result:
         seconds=mine,
         baseline="TenSEAL CKKSVector.matmul with Galois keys, 8192 [60, 40, 40, 60]",
         baseline_seconds=theirs,
-        ratio=mine / 0.012,
-        mark=1.0,
+        ratio=mine / theirs,
+        mark=MARK_SECONDS / theirs,
         bytes={"query": plan.query_bytes, "answer": plan.answer_bytes, **theirs_bytes},
         error=float(np.abs(ours() - exact).max()),
         parameters=_parameters(plan),
         details={
-            "ratio_is": "seconds over the mark of 12 ms",
+            "mark_seconds": MARK_SECONDS,
             "seconds_best": best,
-            "over_tenseal": mine / theirs,
             "apple_seconds": APPLE_SECONDS,
             "apple_bytes": APPLE_BYTES,
             "apple_stays_ahead": (

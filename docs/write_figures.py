@@ -1,7 +1,7 @@
 """Write the figures in the documents from results files, or check that they have not drifted.
 
 Usage: ``python docs/write_figures.py [--check]``. Results are made with
-``hecf demo --json docs/results/demo.json``.
+``hecf demo --json docs/results/demo.json`` and ``hecf bench --json docs/results/bench.json``.
 """
 
 from __future__ import annotations
@@ -46,8 +46,35 @@ def demo_figures(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def bench_figures(results: Mapping[str, Any]) -> str:
+    """Ratios of the benchmarks beside their marks, as Markdown."""
+    lines = [
+        "| job | hecf | baseline | ratio | mark | met | error |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results["results"]:
+        met = "yes" if result["met"] else "**no**"
+        lines.append(
+            f"| `{result['job']}` | {_seconds(result['seconds'])} "
+            f"| {result['baseline']}: {_seconds(result['baseline_seconds'])} "
+            f"| {result['ratio']:.3g} | {result['mark']:.3g} | {met} | {result['error']:.0e} |"
+        )
+    machine = results["machine"]
+    lines += [
+        "",
+        f"One run on {machine['processor']}, {machine['cores']} cores; only the ratios carry over "
+        "to other machines. `hecf bench` says what each job is.",
+    ]
+    return "\n".join(lines)
+
+
+def _seconds(value: float) -> str:
+    return f"{1e3 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
+
+
 BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
     "demo": ("README.md", "demo.json", demo_figures),
+    "bench": ("README.md", "bench.json", bench_figures),
 }
 
 

@@ -86,7 +86,7 @@ def residues(integers: NDArray[np.int64], primes: Sequence[int]) -> Float:
         Centred residues.
     """
     out = np.empty((*integers.shape[:-1], len(primes), integers.shape[-1]))
-    if integers.size and -EXACT_INTEGER <= integers.min() and integers.max() <= EXACT_INTEGER:
+    if integers.size and integers.min() >= -EXACT_INTEGER and integers.max() <= EXACT_INTEGER:
         # Float arithmetic is several times faster than 64-bit division.
         values = integers.astype(np.float64)
         for index, prime in enumerate(primes):

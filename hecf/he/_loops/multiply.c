@@ -20,15 +20,21 @@ typedef struct {
 
 typedef struct {
     int32_t staged[2][2][SIDE * STAGE][POSITIONS]; /* side, component */
-    v8 panels[2][SIDE * DEPTH];
+    v8 panel[2][SIDE * DEPTH];
     v8 sums[SIDE * SIDE];
     uint32_t result[3][SIDE * SIDE][POSITIONS];
 } multiply_scratch;
 
-/* Rows or columns in one register tile, out of those that are left. */
-INLINE i64 panel(i64 left, int wide)
+/* Rows and columns in one register tile, out of those that are left. */
+INLINE i64 row_panel(i64 left, int wide)
 {
     return wide && left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
+INLINE i64 column_panel(i64 left, int wide)
+{
+    if (wide && left >= 5) return left % 6 == 4 || left % 6 == 5 ? 5 : 6;
+    return left >= 3 ? 3 : 1;
 }
 
 /* Gather centred words, panel by panel, so that each cache line is read once. */
@@ -54,7 +60,7 @@ INLINE void gather(int32_t (*to)[POSITIONS], const uint32_t *words, const i64 *r
 }
 
 /* Convert half of the positions of `count` lines; with `second`, of the sum of two components. */
-INLINE void fill(v8 *to, int32_t (*first)[POSITIONS], int32_t (*second)[POSITIONS], i64 count,
+INLINE void fill(v8 *panel, int32_t (*first)[POSITIONS], int32_t (*second)[POSITIONS], i64 count,
                  i64 half, int32_t p)
 {
     for (i64 n = 0; n < count; n++) {
@@ -64,32 +70,33 @@ INLINE void fill(v8 *to, int32_t (*first)[POSITIONS], int32_t (*second)[POSITION
             x -= (x > p / 2) & p;
             x += (x < -(p / 2)) & p;
         }
-        to[n] = __builtin_convertvector(x, v8);
+        panel[n] = __builtin_convertvector(x, v8);
     }
 }
 
 INLINE void micro(const v8 *a, const v8 *b, i64 depth, v8 *c, const int rows, const int columns)
 {
-    v8 sum[4][4];
+    v8 sum[4][6];
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int j = 0; j < columns; j++) sum[i][j] = c[i * SIDE + j];
     for (i64 k = 0; k < depth; k++, a += rows, b += columns) {
 #pragma GCC unroll 4
         for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 6
             for (int j = 0; j < columns; j++) sum[i][j] += a[i] * b[j];
     }
 #pragma GCC unroll 4
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int j = 0; j < columns; j++) c[i * SIDE + j] = sum[i][j];
 }
 
 #define TILE(ROWS)                                                                      \
-    if (columns == 4 && wide) micro(a, b, depth, c, ROWS, 4);                           \
-    else if (columns == 2) micro(a, b, depth, c, ROWS, 2);                              \
+    if (columns == 6 && wide) micro(a, b, depth, c, ROWS, 6);                           \
+    else if (columns == 5 && wide) micro(a, b, depth, c, ROWS, 5);                      \
+    else if (columns == 3) micro(a, b, depth, c, ROWS, 3);                              \
     else micro(a, b, depth, c, ROWS, 1)
 
 INLINE void micro_any(const v8 *a, const v8 *b, i64 depth, v8 *c, i64 rows, i64 columns, int wide)
@@ -118,24 +125,24 @@ INLINE void product(multiply_scratch *s, i64 rows, i64 columns, i64 depth, i64 h
     for (i64 k = 0; k < depth; k += step) {
         const i64 d = depth - k < step ? depth - k : step;
         for (i64 i = 0, w; i < rows; i += w) {
-            w = panel(rows - i, wide);
+            w = row_panel(rows - i, wide);
             const i64 at = i * depth + k * w;
-            fill(s->panels[0] + i * d, s->staged[0][which == 1] + at,
+            fill(s->panel[0] + i * d, s->staged[0][which == 1] + at,
                  which == 2 ? s->staged[0][1] + at : NULL, w * d, half, q);
         }
         for (i64 j = 0, w; j < columns; j += w) {
-            w = panel(columns - j, wide);
+            w = column_panel(columns - j, wide);
             const i64 at = j * depth + k * w;
-            fill(s->panels[1] + j * d, s->staged[1][which == 1] + at,
+            fill(s->panel[1] + j * d, s->staged[1][which == 1] + at,
                  which == 2 ? s->staged[1][1] + at : NULL, w * d, half, q);
         }
         const int settle = ++visit % exact == 0 || k + d >= depth;
         for (i64 i = 0, w; i < rows; i += w) {
-            w = panel(rows - i, wide);
+            w = row_panel(rows - i, wide);
             for (i64 j = 0, h; j < columns; j += h) {
-                h = panel(columns - j, wide);
+                h = column_panel(columns - j, wide);
                 v8 *corner = s->sums + i * SIDE + j;
-                micro_any(s->panels[0] + i * d, s->panels[1] + j * d, d, corner, w, h, wide);
+                micro_any(s->panel[0] + i * d, s->panel[1] + j * d, d, corner, w, h, wide);
                 for (i64 r = 0; settle && r < w; r++) {
                     double *values = (double *)(corner + r * SIDE);
                     for (i64 l = 0; l < h * LANES; l++) values[l] = reduce(values[l], p, inverse);
@@ -151,13 +158,13 @@ INLINE void stage(multiply_scratch *s, const multiply_job *job, i64 tile, i64 li
     const int32_t q = (int32_t)job->p;
     for (int component = 0; component < (job->out_second ? 2 : 1); component++) {
         for (i64 i = 0, w; i < rows; i += w) {
-            w = panel(rows - i, wide);
+            w = row_panel(rows - i, wide);
             gather(s->staged[0][component] + i * depth,
                    job->left + tile * job->left_tile + k * job->left_block + component * job->left_second,
                    job->left_rows + row + i, w, job->left_block, depth, live, q);
         }
         for (i64 j = 0, w; j < columns; j += w) {
-            w = panel(columns - j, wide);
+            w = column_panel(columns - j, wide);
             gather(s->staged[1][component] + j * depth,
                    job->right + tile * job->right_tile + k * job->right_block + component * job->right_second,
                    job->right_rows + column + j, w, job->right_block, depth, live, q);
