@@ -19,15 +19,15 @@ import tenseal.sealapi as sealapi
 from numpy.typing import NDArray
 
 from benchmarks.harness import Job, Result, Work, rng, seconds
-from hecf.he.bivariate import SimilarityPlan, normalise_rows
-from hecf.he.bivariate_decryptor import SimilarityDecryptor
-from hecf.he.bivariate_encryptor import SecretRowEncryptor
-from hecf.he.bivariate_evaluator import SimilarityEvaluator
-from hecf.he.bivariate_matrices import EncryptedRows, EncryptedTile
-from hecf.he.bivariate_planner import plan_similarity
-from hecf.he.bivariate_scores import Panel, TopSimilar, top_similar
 from hecf.he.ckks import generate_keys
 from hecf.he.plan import LEFT, RIGHT
+from hecf.he.similarity.decryptor import SimilarityDecryptor
+from hecf.he.similarity.encryptor import SecretRowEncryptor
+from hecf.he.similarity.evaluator import SimilarityEvaluator
+from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
+from hecf.he.similarity.plan import SimilarityPlan, normalise_rows
+from hecf.he.similarity.planner import plan_similarity
+from hecf.he.similarity.scores import Panel, TopSimilar, top_similar
 
 INNER = 256
 PRECISION = 2e-4

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import InvalidInput, Mismatch, ReleaseRefused
-from hecf.he.bivariate import SimilarityPlan
-from hecf.he.bivariate_ring import in_threads
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.sampling import RandomBytes, gaussian
+from hecf.he.similarity.plan import SimilarityPlan
+from hecf.he.similarity.ring import in_threads
 
 SELECTION_ROWS, SELECTION_COLUMNS = 128, 512
 """Part of a panel from which best entries are selected at once."""

@@ -15,14 +15,14 @@ import numpy as np
 
 from hecf.errors import LimitExceeded, Mismatch
 from hecf.he import loops
-from hecf.he.bivariate import SimilarityPlan, check_similarity
-from hecf.he.bivariate_matrices import EncryptedRows, EncryptedTile, TilePlace, tile_places
-from hecf.he.bivariate_ring import CHUNK, add_words, in_threads, reduce_words, serial_blas
-from hecf.he.bivariate_zeros import Concealment, PanelMask
 from hecf.he.matrices import PublicKey
 from hecf.he.modular import Float, Words, centre, exact_terms
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.sampling import RandomBytes
+from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile, TilePlace, tile_places
+from hecf.he.similarity.plan import SimilarityPlan, check_similarity
+from hecf.he.similarity.ring import CHUNK, add_words, in_threads, reduce_words, serial_blas
+from hecf.he.similarity.zeros import Concealment, PanelMask
 
 MEMORY = 1 << 30
 """Bytes that an evaluation may use beside its operands, unless told otherwise."""
@@ -71,7 +71,7 @@ class SimilarityEvaluator:
         Yields
         ------
         EncryptedTile
-            In the order in which :class:`hecf.he.bivariate_decryptor.SimilarityDecryptor` takes
+            In the order in which :class:`hecf.he.similarity.decryptor.SimilarityDecryptor` takes
             them.
 
         Raises

@@ -30,8 +30,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hecf.he import ntt, sampling
-from hecf.he.bivariate import SimilarityPlan
-from hecf.he.bivariate_ring import (
+from hecf.he.matrices import PublicKey
+from hecf.he.modular import Words, centre
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.sampling import RandomBytes
+from hecf.he.similarity.plan import SimilarityPlan
+from hecf.he.similarity.ring import (
     CHUNK,
     Spectrum,
     add_words,
@@ -41,10 +45,6 @@ from hecf.he.bivariate_ring import (
     reduce_words,
     spectrum,
 )
-from hecf.he.matrices import PublicKey
-from hecf.he.modular import Words, centre
-from hecf.he.plan import LEFT, RIGHT
-from hecf.he.sampling import RandomBytes
 
 
 @dataclass(frozen=True)

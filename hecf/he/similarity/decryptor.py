@@ -13,9 +13,13 @@ from typing import NoReturn
 import numpy as np
 
 from hecf.errors import Mismatch
-from hecf.he.bivariate import SimilarityPlan, check_similarity
-from hecf.he.bivariate_matrices import EncryptedTile
-from hecf.he.bivariate_ring import (
+from hecf.he.keys import SecretKey
+from hecf.he.modular import Float, Words, reduce_centred
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.seal import SealContext
+from hecf.he.similarity.matrices import EncryptedTile
+from hecf.he.similarity.plan import SimilarityPlan, check_similarity
+from hecf.he.similarity.ring import (
     CHUNK,
     coefficients,
     in_threads,
@@ -23,11 +27,7 @@ from hecf.he.bivariate_ring import (
     reduce_words,
     spectrum,
 )
-from hecf.he.bivariate_scores import Panel
-from hecf.he.keys import SecretKey
-from hecf.he.modular import Float, Words, reduce_centred
-from hecf.he.plan import LEFT, RIGHT
-from hecf.he.seal import SealContext
+from hecf.he.similarity.scores import Panel
 
 
 class SimilarityDecryptor:

@@ -7,15 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from hecf.he import ntt
-from hecf.he.bivariate import (
-    PUBLIC_KEY,
-    SECRET_KEY,
-    SimilarityPlan,
-    check_rows,
-    check_similarity,
-)
-from hecf.he.bivariate_matrices import EncryptedRows
-from hecf.he.bivariate_ring import add_words
 from hecf.he.keys import SecretKey
 from hecf.he.matrices import PublicKey
 from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_words
@@ -23,6 +14,15 @@ from hecf.he.plan import LEFT, MANTISSA_BITS
 from hecf.he.sampling import RandomBytes
 from hecf.he.seal import SealContext
 from hecf.he.secret import SecretCipher
+from hecf.he.similarity.matrices import EncryptedRows
+from hecf.he.similarity.plan import (
+    PUBLIC_KEY,
+    SECRET_KEY,
+    SimilarityPlan,
+    check_rows,
+    check_similarity,
+)
+from hecf.he.similarity.ring import add_words
 
 COLUMNS = 32
 """Columns of the matrix that are encrypted at once: bounds memory."""
@@ -49,7 +49,7 @@ class SecretRowEncryptor:
         plan : SimilarityPlan
         side : {"left", "right"}
         matrix : float64 array, shape (plan.left or plan.right, plan.inner)
-            Rows of Euclidean norm at most 1; see :func:`hecf.he.bivariate.normalise_rows`.
+            Rows of Euclidean norm at most 1; see :func:`hecf.he.similarity.plan.normalise_rows`.
 
         Raises
         ------

@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterator
 
 from hecf.errors import ParameterError
-from hecf.he.bivariate import (
+from hecf.he.modular import exact_terms
+from hecf.he.parameters import MODULUS_BITS_128, SPECIAL_PRIME_BITS, ParameterSet
+from hecf.he.plan import LARGEST_SCALE_BITS, LEFT, RIGHT
+from hecf.he.similarity.plan import (
     PUBLIC_KEY,
     SECRET_KEY,
     SimilarityPlan,
     check_similarity_request,
 )
-from hecf.he.modular import exact_terms
-from hecf.he.parameters import MODULUS_BITS_128, SPECIAL_PRIME_BITS, ParameterSet
-from hecf.he.plan import LARGEST_SCALE_BITS, LEFT, RIGHT
 
 RING_DEGREES = (1024, 2048, 4096, 8192, 16384)
 PRIME_BITS = (23, 24)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hecf.errors import Mismatch
-from hecf.he.bivariate import SimilarityPlan, check_rows
-from hecf.he.bivariate_scores import Panel
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT, RIGHT
+from hecf.he.similarity.plan import SimilarityPlan, check_rows
+from hecf.he.similarity.scores import Panel
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class SimilarityPlan:
     encryption : {"secret-key", "public-key"}
         How the operands are encrypted, which decides their noise.
     concealed : bool
-        Whether the node re-randomises the result (:mod:`hecf.he.bivariate_zeros`).
+        Whether the node re-randomises the result (:mod:`hecf.he.similarity.zeros`).
     statistical_bits, releases : int
         s and tau of the flooding noise. No releases means own key: whoever decrypts keeps the
         scores, and nothing is flooded.

@@ -16,7 +16,6 @@ import struct
 from dataclasses import dataclass
 
 from hecf.errors import MalformedMessage
-from hecf.he.bivariate import SimilarityPlan
 from hecf.he.matrices import (
     HEADER_BYTES,
     check_residues,
@@ -27,6 +26,7 @@ from hecf.he.matrices import (
 )
 from hecf.he.modular import Words
 from hecf.he.plan import LEFT, RIGHT, WORD_BYTES
+from hecf.he.similarity.plan import SimilarityPlan
 
 KIND_SIMILARITY_LEFT = 20
 KIND_SIMILARITY_RIGHT = 21

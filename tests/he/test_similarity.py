@@ -27,22 +27,22 @@ from hecf.errors import (
     ReleaseRefused,
 )
 from hecf.he import ckks
-from hecf.he.bivariate import PUBLIC_KEY, SECRET_KEY, SimilarityPlan, normalise_rows
-from hecf.he.bivariate_clear import (
+from hecf.he.modular import digits_to_integers, recombine
+from hecf.he.parameters import MODULUS_BITS_128, ParameterSet, largest_primes
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.similarity.clear import (
     ClearRowEncryptor,
     ClearSimilarityDecryptor,
     ClearSimilarityEvaluator,
 )
-from hecf.he.bivariate_decryptor import SimilarityDecryptor, recombine_centred
-from hecf.he.bivariate_encryptor import PublicRowEncryptor, SecretRowEncryptor
-from hecf.he.bivariate_evaluator import SimilarityEvaluator, tile_rows
-from hecf.he.bivariate_matrices import EncryptedRows, EncryptedTile, TilePlace, tile_places
-from hecf.he.bivariate_planner import plan_similarity
-from hecf.he.bivariate_ring import add_words, coefficients, reduce_words, spectrum
-from hecf.he.bivariate_scores import Panel, flood, similarity_matrix, top_similar
-from hecf.he.modular import digits_to_integers, recombine
-from hecf.he.parameters import MODULUS_BITS_128, ParameterSet, largest_primes
-from hecf.he.plan import LEFT, RIGHT
+from hecf.he.similarity.decryptor import SimilarityDecryptor, recombine_centred
+from hecf.he.similarity.encryptor import PublicRowEncryptor, SecretRowEncryptor
+from hecf.he.similarity.evaluator import SimilarityEvaluator, tile_rows
+from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile, TilePlace, tile_places
+from hecf.he.similarity.plan import PUBLIC_KEY, SECRET_KEY, SimilarityPlan, normalise_rows
+from hecf.he.similarity.planner import plan_similarity
+from hecf.he.similarity.ring import add_words, coefficients, reduce_words, spectrum
+from hecf.he.similarity.scores import Panel, flood, similarity_matrix, top_similar
 
 TOY = ParameterSet.with_data_primes(1024, 1, special=False)
 OWN = ParameterSet.with_data_primes(2048, 2, special=False, bits=23)
@@ -356,7 +356,7 @@ def test_the_node_refuses_operands_that_do_not_belong() -> None:
 
 
 def test_the_node_loads_no_encryption_library() -> None:
-    code = "import sys, hecf.he.bivariate_evaluator; sys.exit('tenseal' in sys.modules)"
+    code = "import sys, hecf.he.similarity.evaluator; sys.exit('tenseal' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
