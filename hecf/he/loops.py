@@ -28,7 +28,7 @@ ITEMS = 8
 WORTH_THREADS = 1 << 18
 """Values below which starting threads costs more than it saves."""
 
-_VERSION = 1
+_VERSION = 2
 _Pointer, _Size, _Real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
@@ -79,8 +79,10 @@ class _Multiply(ctypes.Structure):
 class _Query(ctypes.Structure):
     _fields_ = (
         *((name, _Pointer) for name in ("items", "query", "out")),
-        *((name, _Size) for name in ("groups", "blocks", "out_group", "out_component", "terms")),
+        *((name, _Size) for name in ("groups", "blocks", "query_block", "query_component")),
+        *((name, _Size) for name in ("out_group", "out_component", "terms")),
         ("prime", _Real),
+        ("failed", _Pointer),
     )
 
 
@@ -216,15 +218,15 @@ def multiply(
     _check(failed)
 
 
-def query(items: NDArray[np.int32], query: Float, out: Words, prime: int, terms: int) -> None:
+def query(items: NDArray[np.int32], query: Words, out: Words, prime: int, terms: int) -> None:
     """Multiply polynomials of items by a few ciphertexts.
 
     Parameters
     ----------
     items : int32 array, shape (tiles, groups, blocks, POSITIONS)
         Centred.
-    query : float64 array, shape (tiles, blocks, 2, POSITIONS)
-        Centred.
+    query : uint32 array, shape (blocks, 2, tiles * POSITIONS)
+        The last axis is contiguous.
     out : uint32 array, shape (groups, 2, tiles * POSITIONS)
         The last axis is contiguous.
     prime : int
@@ -232,19 +234,21 @@ def query(items: NDArray[np.int32], query: Float, out: Words, prime: int, terms:
         Products that add up exactly.
     """
     tiles, groups, blocks, _ = items.shape
-    group, component = (stride // 4 for stride in out.strides[:2])
+    strides = [stride // 4 for stride in (*query.strides[:2], *out.strides[:2])]
+    failed = ctypes.c_int(0)
     job = _Query(
         items.ctypes.data,
         query.ctypes.data,
         out.ctypes.data,
         groups,
         blocks,
-        group,
-        component,
+        *strides,
         terms,
         prime,
+        ctypes.addressof(failed),
     )
     _library().hecf_query(ctypes.byref(job), _Size(tiles), _Size(threads(items.size)))
+    _check(failed)
 
 
 def batch(items: Float, shoppers: Float, out: Words, dropped: int, prime: int) -> None:

@@ -24,6 +24,9 @@ from hecf.he.sampling import RandomBytes
 KIND_OWN_KEY_QUERY = 30
 KIND_OWN_KEY_ANSWER = 31
 
+EXPAND_BLOCKS = 16
+"""Polynomials that are expanded at once, so that they stay in the caches; part of the format."""
+
 
 @dataclass(frozen=True)
 class OwnKeyQuery:
@@ -115,11 +118,14 @@ class OwnKeyAnswer:
 
 def expand(seed: bytes, plan: OwnKeyPlan) -> Words:
     """Uniform residues of shape ``plan.query_shape`` from a seed."""
-    groups, blocks, _, degree = plan.query_shape
+    groups, blocks = plan.query_shape[:2]
     out = np.empty(plan.query_shape, dtype=np.uint32)
     for index, prime in enumerate(plan.parameters.primes):
         stream = _stream(b"hecf own-key" + seed + bytes([index]))
-        out[:, :, index] = sampling.uniform((groups, blocks, degree), prime, stream)
+        for group in range(groups):
+            for start in range(0, blocks, EXPAND_BLOCKS):
+                part = out[group, start : start + EXPAND_BLOCKS, index]
+                part[...] = sampling.uniform(part.shape, prime, stream)
     return out
 
 

@@ -79,17 +79,15 @@ class OwnKeyNode:
     def _query(self, words: Words, out: Words) -> None:
         """Multiply words (blocks, 2, L, N) by the item polynomials, to (polynomials, 2, L, N)."""
         plan = self.plan
-        blocks, _, level, degree = words.shape
+        _, _, level, degree = words.shape
         values = out if plan.transformed else np.empty((len(out), 2, level, degree), np.uint32)
         for index, prime in enumerate(plan.parameters.primes):
-            query = centre(np.ascontiguousarray(words[:, :, index]), prime)
-            grid = query.reshape(blocks, 2, -1, loops.POSITIONS).transpose(2, 0, 1, 3)
-            tiles, terms = np.ascontiguousarray(grid), exact_terms(prime)
-            target = values[:, :, index]
+            query, target = words[:, :, index], values[:, :, index]
+            tiles, terms = self._polynomials[index], exact_terms(prime)
             if loops.available():
-                loops.query(self._polynomials[index], tiles, target, prime, terms)
+                loops.query(tiles, query, target, prime, terms)
             else:
-                target[...] = _query_tiles(self._polynomials[index], tiles, prime, terms)
+                target[...] = _query_tiles(tiles, query, prime, terms)
         if not plan.transformed:
             out[...] = _coefficients(plan, values)
 
@@ -174,14 +172,16 @@ def _centred_inverse(value: int, prime: int) -> int:
     return inverse - prime if inverse > prime // 2 else inverse
 
 
-def _query_tiles(items: NDArray[np.int32], query: Float, prime: int, terms: int) -> Words:
+def _query_tiles(items: NDArray[np.int32], query: Words, prime: int, terms: int) -> Words:
     tiles, groups, blocks, width = items.shape
+    values = centre(np.ascontiguousarray(query), prime)
+    grid = values.reshape(blocks, 2, tiles, width).transpose(2, 3, 0, 1)
     total = np.zeros((tiles, groups, 2, width))
     for start in range(0, blocks, terms):
         part = slice(start, start + terms)
         rows = items[:, :, part].transpose(0, 3, 1, 2).astype(np.float64)
-        columns = query[:, part].transpose(0, 3, 1, 2)
-        product = np.ascontiguousarray(np.matmul(rows, columns).transpose(0, 2, 3, 1))
+        product = np.matmul(rows, grid[:, :, part]).transpose(0, 2, 3, 1)
+        product = np.ascontiguousarray(product)
         total += reduce_centred(product, prime)
     words = reduce_to_words(total, prime)
     return np.ascontiguousarray(words.transpose(1, 2, 0, 3)).reshape(groups, 2, -1)

@@ -177,9 +177,9 @@ def test_queries_equal_numpy(groups: int, blocks: int, tiles: int, seed: int) ->
     random = np.random.default_rng(seed)
     half = prime // 2
     items = random.integers(-half, half + 1, (tiles, groups, blocks, 16)).astype(np.int32)
-    query = random.integers(-half, half + 1, (tiles, blocks, 2, 16)).astype(np.float64)
+    query = words_of(random, (blocks, 2, 1, tiles * 16), [prime])[:, :, 0]
     if seed % 3 == 0:
-        items[...], query[...] = half, half * (-1) ** (seed % 2)
+        items[...], query[...] = half, half + seed % 2
     out = np.zeros((groups, 2, tiles * 16), dtype=np.uint32)
     expected = _query_tiles(items, query, prime, modular.exact_terms(prime))
     if loops.available():
@@ -187,7 +187,7 @@ def test_queries_equal_numpy(groups: int, blocks: int, tiles: int, seed: int) ->
     else:
         out[...] = expected
     assert np.array_equal(out, expected)
-    exact = (items[0, 0].astype(object) * query[0, :, 1].astype(np.int64).astype(object)).sum(0)
+    exact = (items[0, 0].astype(object) * query[:, 1, :16].astype(object)).sum(0)
     assert out[0, 1, :16].tolist() == (exact % prime).tolist()
 
 

@@ -8,6 +8,7 @@
  * over threads that live for one call.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,30 +47,43 @@ typedef void worker(const void *job, i64 begin, i64 end);
 
 /* ---- threads ---------------------------------------------------------------------------- */
 
-typedef struct { worker *work; const void *job; i64 begin, end; } share;
+/* Threads take the next piece when they have done one, because cores are seldom equally free: the
+ * threads of a BLAS spin for a while after their work. */
+#define PIECES 16
 
-static void *run_share(void *argument)
+typedef struct {
+    worker *work;
+    const void *job;
+    i64 count, piece;
+    atomic_llong next;
+} shared_work;
+
+static void *run_pieces(void *argument)
 {
-    const share *s = argument;
-    s->work(s->job, s->begin, s->end);
-    return NULL;
+    shared_work *shared = argument;
+    for (;;) {
+        const i64 begin = atomic_fetch_add(&shared->next, shared->piece);
+        if (begin >= shared->count) return NULL;
+        const i64 end = begin + shared->piece;
+        shared->work(shared->job, begin, end < shared->count ? end : shared->count);
+    }
 }
 
 static void __attribute__((unused)) parallel(worker *work, const void *job, i64 count, i64 threads)
 {
     pthread_t started[MOST_THREADS];
-    share shares[MOST_THREADS];
-    int running[MOST_THREADS];
-    if (threads > count) threads = count;
+    i64 running = 0;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if (threads < 1) threads = 1;
-    for (i64 t = threads - 1; t >= 0; t--) {
-        shares[t] = (share){work, job, count * t / threads, count * (t + 1) / threads};
-        running[t] = t > 0 && pthread_create(&started[t], NULL, run_share, &shares[t]) == 0;
-        if (!running[t]) run_share(&shares[t]);
+    if (threads <= 1) {
+        work(job, 0, count);
+        return;
     }
-    for (i64 t = 1; t < threads; t++)
-        if (running[t]) pthread_join(started[t], NULL);
+    shared_work shared = {work, job, count, (count - 1) / (threads * PIECES) + 1, 0};
+    while (running < threads - 1 &&
+           pthread_create(&started[running], NULL, run_pieces, &shared) == 0)
+        running++;
+    run_pieces(&shared);
+    while (running > 0) pthread_join(started[--running], NULL);
 }
 
 /* ---- residues --------------------------------------------------------------------------- */

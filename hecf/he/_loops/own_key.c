@@ -2,19 +2,18 @@
 #include "common.h"
 
 typedef struct {
-    const int32_t *items; /* (tiles, groups, blocks, 2 LANES), centred */
-    const double *query;  /* (tiles, blocks, 2, 2 LANES), centred */
-    uint32_t *out;        /* (groups, 2, ...): strides below, 2 LANES words a tile */
-    i64 groups, blocks, out_group, out_component, terms;
+    const int32_t *items;  /* (tiles, groups, blocks, 2 LANES), centred */
+    const uint32_t *query; /* (blocks, 2, ...): strides below, 2 LANES words a tile */
+    uint32_t *out;         /* (groups, 2, ...): strides below, 2 LANES words a tile */
+    i64 groups, blocks, query_block, query_component, out_group, out_component, terms;
     double p;
+    int *failed; /* set when a thread gets no memory */
 } query_job;
 
-#define WIDEN(words) __builtin_convertvector(*(const s8_anywhere *)(words), v8)
-
-INLINE void query_groups(const query_job *job, i64 tile, i64 group, const int groups)
+INLINE void query_groups(const query_job *job, const v8 *query, i64 tile, i64 group,
+                         const int groups)
 {
     const double p = job->p, inverse = 1.0 / p;
-    const v8_anywhere *query = (const v8_anywhere *)job->query + tile * job->blocks * 4;
     const int32_t *items = job->items + (tile * job->groups + group) * job->blocks * 2 * LANES;
     double total[4][4 * LANES] __attribute__((aligned(64))) = {{0}};
     for (i64 start = 0; start < job->blocks; start += job->terms) {
@@ -24,7 +23,8 @@ INLINE void query_groups(const query_job *job, i64 tile, i64 group, const int gr
 #pragma GCC unroll 4
             for (int g = 0; g < groups; g++) {
                 const int32_t *from = items + (g * job->blocks + k) * 2 * LANES;
-                const v8 low = WIDEN(from), high = WIDEN(from + LANES);
+                const v8 low = __builtin_convertvector(*(const s8_anywhere *)from, v8);
+                const v8 high = __builtin_convertvector(*(const s8_anywhere *)(from + LANES), v8);
                 sum[g][0] += low * query[4 * k];
                 sum[g][1] += high * query[4 * k + 1];
                 sum[g][2] += low * query[4 * k + 2];
@@ -49,11 +49,25 @@ INLINE void query_body(const void *j, i64 begin, i64 end, int wide)
 {
     (void)wide;
     const query_job *job = j;
-    for (i64 tile = begin; tile < end; tile++) {
-        i64 group = 0;
-        for (; group + 4 <= job->groups; group += 4) query_groups(job, tile, group, 4);
-        for (; group < job->groups; group++) query_groups(job, tile, group, 1);
+    const int32_t q = (int32_t)job->p;
+    /* Both components of all blocks at the positions of one tile, centred. */
+    v8 *query = aligned_alloc(64, (size_t)job->blocks * 4 * sizeof(v8));
+    if (!query) {
+        *job->failed = 1;
+        return;
     }
+    for (i64 tile = begin; tile < end; tile++) {
+        for (i64 n = 0; n < 4 * job->blocks; n++) {
+            const s8 x = *(const s8_anywhere *)(job->query + n / 4 * job->query_block +
+                                                n / 2 % 2 * job->query_component +
+                                                tile * 2 * LANES + n % 2 * LANES);
+            query[n] = __builtin_convertvector(x - ((x > q / 2) & q), v8);
+        }
+        i64 group = 0;
+        for (; group + 4 <= job->groups; group += 4) query_groups(job, query, tile, group, 4);
+        for (; group < job->groups; group++) query_groups(job, query, tile, group, 1);
+    }
+    free(query);
 }
 BUILD(query)
 
