@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from hecf import __version__, errors
 from hecf.errors import HecfError
-from parties.cli import app, guarded
+from parties.cli import app
+from parties.commands.guard import guarded
 from parties.lifetime import Stopped
 
 RUNNER = CliRunner()

@@ -1,0 +1,82 @@
+"""``hecf demo``."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from parties.commands.guard import check_target, guarded
+from parties.lifetime import raise_on_signals
+
+
+class Items(StrEnum):
+    """What the demonstration recommends."""
+
+    product_type = "product_type"
+    product = "product"
+
+
+class SchemeName(StrEnum):
+    """How it is encrypted."""
+
+    ckks = "ckks"
+    clear = "clear"
+
+
+class Transport(StrEnum):
+    """How the parties talk."""
+
+    grpc = "grpc"
+    memory = "memory"
+
+
+@guarded
+def demo(
+    items: Annotated[Items, typer.Option(help="What is recommended.")] = Items.product_type,
+    scheme: Annotated[SchemeName, typer.Option(help="Encryption scheme.")] = SchemeName.ckks,
+    transport: Annotated[
+        Transport, typer.Option(help="Six processes over mTLS, or one process.")
+    ] = Transport.grpc,
+    shoppers: Annotated[int | None, typer.Option(help="Use the first N households.")] = None,
+    factors: Annotated[int, typer.Option(help="Columns of each local embedding.")] = 32,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the split.")] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write results here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
+) -> None:
+    """Run the cross-retailer loyalty programme on the Complete Journey data."""
+    from parties import demo as demonstration
+    from parties import terminal
+    from parties.files import write_public
+
+    raise_on_signals()
+    for path in (json_path, report):
+        check_target(path)
+    options = demonstration.DemoOptions(
+        items=items.value,
+        scheme=scheme.value,
+        transport=transport.value,
+        shoppers=shoppers,
+        factors=factors,
+        seed=seed,
+    )
+    progress = Console(stderr=True)
+    with progress.status("starting") as status:
+
+        def show(step: str) -> None:
+            status.update(step)
+            progress.print(f"[dim]{step}[/dim]")
+
+        results = demonstration.run(options, show)
+    terminal.show(results, Console())
+    if json_path is not None:
+        write_public(json_path, (json.dumps(results, indent=1) + "\n").encode())
+    if report is not None:
+        from parties.report import render
+
+        write_public(report, render(results).encode())
+        progress.print(f"report: {report}")
