@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hecf.errors import InvalidInput
-from hecf.evaluation.metrics import check_rankings
+from hecf.evaluation.hits import check_rankings
 
 
 def top_overlap(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:

@@ -1,165 +1,165 @@
-"""How good recommendations are: calibrated recall and NDCG over what shoppers really bought.
+"""How good recommendations are, over what shoppers really bought.
 
-Shoppers who bought nothing relevant have no right answer, so they are left out of every mean.
+With h the hits among the k places of a shopper and t the items relevant to her:
+
+==================  ==========================================================  ==============
+recall              ``h / t``
+calibrated recall   ``h / min(k, t)``, so that 1 can be reached by everyone     implicit: pooled
+precision           ``h / k``
+average precision   precision at every hit's rank, summed, over ``min(k, t)``   implicit: map
+ndcg                discounted hits over those of the best possible ranking     implicit: ndcg
+hit rate            1 if ``h > 0``, else 0
+==================  ==========================================================  ==============
+
+Each is a mean over the shoppers with anything relevant. Every function takes
+
+recommended : int array, shape (b, k)
+    Different item indices in each row, best first.
+relevant : sparse CSR array or matrix, shape (b, m)
+    Every entry other than 0 is an item the shopper really bought.
+relevant_total : int array, shape (b,), optional
+    Relevant items of each shopper when some lie outside the m items that can be recommended;
+    they count as missed. By default the entries of `relevant`.
+
+and raises InvalidInput if shapes do not fit, an index is out of range or doubled in a row, a total
+is below the entries of `relevant`, or no shopper has anything relevant.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 
 from hecf.errors import InvalidInput
+from hecf.evaluation.hits import Hits, check_rankings
+
+Float = NDArray[np.float64]
+Relevant = csr_array | csr_matrix
+Totals = NDArray[np.int64] | None
+
+
+def recall(
+    recommended: NDArray[np.int64], relevant: Relevant, relevant_total: Totals = None
+) -> float:
+    """Share of a shopper's relevant items that were found: ``h / t``."""
+    return _mean(_recalls, recommended, relevant, relevant_total)
 
 
 def calibrated_recall(
-    recommended: NDArray[np.int64],
-    relevant: csr_array | csr_matrix,
-    relevant_total: NDArray[np.int64] | None = None,
+    recommended: NDArray[np.int64], relevant: Relevant, relevant_total: Totals = None
 ) -> float:
-    """Share of relevant items found, of those that k places could hold.
+    """Share of relevant items found, of those that k places could hold: ``h / min(k, t)``."""
+    return _mean(_calibrated_recalls, recommended, relevant, relevant_total)
 
-    For each shopper ``hits / min(k, relevant items)``, so that 1 can be reached by everyone.
 
-    Parameters
-    ----------
-    recommended : int array, shape (b, k)
-        Different item indices in each row, best first.
-    relevant : sparse CSR array or matrix, shape (b, m)
-        Every entry other than 0 is an item the shopper really bought.
-    relevant_total : int array, shape (b,), optional
-        Relevant items of each shopper when some lie outside the m items that can be recommended;
-        they count as missed. By default the entries of `relevant`.
+def precision(
+    recommended: NDArray[np.int64], relevant: Relevant, relevant_total: Totals = None
+) -> float:
+    """Share of the k recommended items that are relevant: ``h / k``."""
+    return _mean(_precisions, recommended, relevant, relevant_total)
 
-    Returns
-    -------
-    float
-        Mean over the shoppers with anything relevant, 0 to 1.
 
-    Raises
-    ------
-    InvalidInput
-        If shapes do not fit, an index is out of range or doubled in a row, a total is below the
-        entries of `relevant`, or no shopper has anything relevant.
+def average_precision(
+    recommended: NDArray[np.int64], relevant: Relevant, relevant_total: Totals = None
+) -> float:
+    """Mean average precision at k (MAP).
+
+    For each shopper the precision among the first i places, summed over the ranks i that hit, over
+    ``min(k, t)`` (Manning, Raghavan and Schütze 2008, section 8.4, cut off at k).
     """
-    hits, totals = _hits(recommended, relevant, relevant_total)
-    attainable = np.minimum(totals, hits.shape[1])
-    return float(np.mean(hits.sum(axis=1) / attainable))
+    return _mean(_average_precisions, recommended, relevant, relevant_total)
 
 
 def ndcg(
-    recommended: NDArray[np.int64],
-    relevant: csr_array | csr_matrix,
-    relevant_total: NDArray[np.int64] | None = None,
+    recommended: NDArray[np.int64], relevant: Relevant, relevant_total: Totals = None
 ) -> float:
     """Normalised discounted cumulative gain at k with binary relevance.
 
     A hit at rank i, counted from 1, gains ``1 / log2(i + 1)``; the sum is divided by that of
-    ``min(k, relevant items)`` hits at the top (Järvelin and Kekäläinen 2002, section 2, with the
-    discount of Burges et al. 2005).
+    ``min(k, t)`` hits at the top (Järvelin and Kekäläinen 2002, section 2, with the discount of
+    Burges et al. 2005).
+    """
+    return _mean(_ndcgs, recommended, relevant, relevant_total)
+
+
+def hit_rate(
+    recommended: NDArray[np.int64], relevant: Relevant, relevant_total: Totals = None
+) -> float:
+    """Share of shoppers to whom at least one relevant item was recommended."""
+    return _mean(_any_hits, recommended, relevant, relevant_total)
+
+
+def coverage(recommended: NDArray[np.int64], items: int) -> float:
+    """Share of the catalogue that is recommended to anybody.
 
     Parameters
     ----------
     recommended : int array, shape (b, k)
-        Different item indices in each row, best first.
-    relevant : sparse CSR array or matrix, shape (b, m)
-        Every entry other than 0 is an item the shopper really bought.
-    relevant_total : int array, shape (b,), optional
-        As in :func:`calibrated_recall`.
-
-    Returns
-    -------
-    float
-        Mean over the shoppers with anything relevant, 0 to 1.
+        Different item indices in each row.
+    items : int
+        Size m of the catalogue.
 
     Raises
     ------
     InvalidInput
-        As :func:`calibrated_recall`.
+        If the recommendations are no rows of different indices below m.
     """
-    hits, totals = _hits(recommended, relevant, relevant_total)
-    discounts = 1.0 / np.log2(np.arange(2, hits.shape[1] + 2))
-    ideal = np.cumsum(discounts)[np.minimum(totals, hits.shape[1]) - 1]
-    return float(np.mean(hits @ discounts / ideal))
-
-
-def check_rankings(name: str, rankings: NDArray[np.int64], items: int | None = None) -> None:
-    """Refuse rankings that are not rows of different item indices.
-
-    Parameters
-    ----------
-    name : str
-        For messages.
-    rankings : int array, shape (b, k)
-    items : int, optional
-        Number of items, if known.
-
-    Raises
-    ------
-    InvalidInput
-        If the array is empty, not whole numbers, out of range, or doubled within a row.
-    """
-    if rankings.ndim != 2 or rankings.size == 0 or rankings.dtype.kind not in "iu":
-        raise InvalidInput(
-            f"{name} items are not rows of item indices",
-            got=f"{rankings.dtype} of shape {rankings.shape}",
-            expected="whole numbers of shape (shoppers, k)",
-        )
-    highest = int(rankings.max())
-    if int(rankings.min()) < 0 or (items is not None and highest >= items):
-        raise InvalidInput(
-            f"{name} items are out of range",
-            got=f"{int(rankings.min())} to {highest}",
-            expected="0 up" if items is None else f"0 to {items - 1}",
-        )
-    doubled = int(np.count_nonzero(np.diff(np.sort(rankings, axis=1), axis=1) == 0))
-    if doubled:
-        raise InvalidInput(
-            f"{name} items occur more than once in a row", got=f"{doubled} doubled", expected=0
-        )
-
-
-def _hits(
-    recommended: NDArray[np.int64],
-    relevant: csr_array | csr_matrix,
-    relevant_total: NDArray[np.int64] | None,
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Hits (shoppers with anything relevant, k) and how many items are relevant to each."""
+    if items < 1:
+        raise InvalidInput("the catalogue has no items", got=items, expected="at least 1")
     rankings = np.asarray(recommended)
-    if not isinstance(relevant, csr_array | csr_matrix) or relevant.ndim != 2:
-        raise InvalidInput(
-            "relevant items are not a sparse row matrix",
-            got=type(relevant).__name__,
-            expected="csr_array or csr_matrix",
-        )
-    shoppers, items = relevant.shape
     check_rankings("recommended", rankings, items)
-    if rankings.shape[0] != shoppers:
-        raise InvalidInput(
-            "recommended and relevant items differ in shoppers",
-            got=rankings.shape[0],
-            expected=shoppers,
-        )
-    rows, columns = relevant.nonzero()
-    # A doubled entry of the sparse matrix is still one item, hence unique.
-    bought = np.unique(rows.astype(np.int64) * items + columns)
-    inside = np.bincount(bought // items, minlength=shoppers)
-    totals = inside if relevant_total is None else np.asarray(relevant_total)
-    if totals.shape != (shoppers,) or totals.dtype.kind not in "iu":
-        raise InvalidInput(
-            "totals of relevant items do not fit",
-            got=f"{totals.dtype} of shape {totals.shape}",
-            expected=f"whole numbers of shape {(shoppers,)}",
-        )
-    short = int(np.count_nonzero(totals < inside))
-    if short:
-        raise InvalidInput(
-            "totals of relevant items are below the relevant items given",
-            got=f"{short} of {shoppers} shoppers",
-            expected="none",
-        )
-    judged = np.flatnonzero(totals)
-    if judged.size == 0:
-        raise InvalidInput("no shopper has a relevant item", got=0, expected="at least 1")
-    hits = np.isin(judged[:, None] * items + rankings[judged], bought)
-    return hits, totals[judged].astype(np.int64)
+    return float(np.unique(rankings).size / items)
+
+
+def _mean(
+    metric: Callable[[Hits], Float],
+    recommended: NDArray[np.int64],
+    relevant: Relevant,
+    relevant_total: Totals,
+) -> float:
+    return float(np.mean(metric(Hits.of(recommended, relevant, relevant_total))))
+
+
+def _recalls(hits: Hits) -> Float:
+    return np.asarray(hits.found.sum(axis=1) / hits.totals)
+
+
+def _calibrated_recalls(hits: Hits) -> Float:
+    return np.asarray(hits.found.sum(axis=1) / hits.attainable, dtype=np.float64)
+
+
+def _precisions(hits: Hits) -> Float:
+    return np.asarray(hits.found.mean(axis=1), dtype=np.float64)
+
+
+def _average_precisions(hits: Hits) -> Float:
+    ranks = np.arange(1, hits.found.shape[1] + 1)
+    precisions = np.cumsum(hits.found, axis=1) / ranks
+    return np.asarray((precisions * hits.found).sum(axis=1) / hits.attainable, dtype=np.float64)
+
+
+def _ndcgs(hits: Hits) -> Float:
+    discounts = 1.0 / np.log2(np.arange(2, hits.found.shape[1] + 2))
+    ideal = np.cumsum(discounts)[hits.attainable - 1]
+    return np.asarray((hits.found * discounts).sum(axis=1) / ideal, dtype=np.float64)
+
+
+def _any_hits(hits: Hits) -> Float:
+    return np.asarray(hits.found.any(axis=1), dtype=np.float64)
+
+
+SHOPPER_METRICS: Mapping[str, Callable[[Hits], Float]] = MappingProxyType(
+    {
+        "recall": _recalls,
+        "calibrated_recall": _calibrated_recalls,
+        "precision": _precisions,
+        "average_precision": _average_precisions,
+        "ndcg": _ndcgs,
+        "hit_rate": _any_hits,
+    }
+)
+"""The value of every shopper, by the metric's name."""

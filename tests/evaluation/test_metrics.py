@@ -10,7 +10,16 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn.metrics import ndcg_score, recall_score
 
 from hecf.errors import InvalidInput
-from hecf.evaluation.metrics import calibrated_recall, ndcg
+from hecf.evaluation.metrics import (
+    average_precision,
+    calibrated_recall,
+    hit_rate,
+    ndcg,
+    precision,
+    recall,
+)
+
+METRICS = (average_precision, calibrated_recall, hit_rate, ndcg, precision, recall)
 
 
 def case(shoppers: int, items: int, k: int, seed: int, share: float = 0.3):
@@ -96,7 +105,7 @@ def test_stored_zeros_and_doubled_entries_of_the_sparse_matrix() -> None:
 GOOD = np.array([[0, 1], [2, 1]])
 
 
-@pytest.mark.parametrize("metric", [calibrated_recall, ndcg])
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize(
     ("recommended", "totals", "message"),
     [
@@ -119,7 +128,7 @@ def test_bad_input_is_refused(metric, recommended, totals, message) -> None:
         metric(recommended, relevant, totals)
 
 
-@pytest.mark.parametrize("metric", [calibrated_recall, ndcg])
+@pytest.mark.parametrize("metric", METRICS)
 def test_nobody_to_judge_is_refused(metric) -> None:
     with pytest.raises(InvalidInput, match="no shopper has a relevant item"):
         metric(GOOD, csr_array((2, 3)))
