@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hecf.errors import Mismatch
 from hecf.he import ntt
+from hecf.he.blinding import BlindedDecryption, BlindedProduct
 from hecf.he.kernels import add
 from hecf.he.keys import Decrypted, SecretKey
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
@@ -131,23 +132,40 @@ class CkksDecryptor:
             coefficients[index] = ntt.inverse(plan.primes, centred)
         return plan.decode(recombine(coefficients, plan.primes))
 
+    def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
+        """Decrypt masked coefficients, which stay residues: without the mask they mean nothing.
+
+        Raises
+        ------
+        Mismatch
+            If the product is for other parameters or another scheme.
+        """
+        plan = product.plan
+        residues = self._agreed(plan, product.constant, product.tail)
+        words = [to_words(residues[:, :, i], p) for i, p in enumerate(plan.primes)]
+        return BlindedDecryption(plan, np.stack(words, axis=2))
+
     def decrypt_digits(self, product: EncryptedProduct) -> tuple[NDArray[np.int64], ...]:
         """Decrypt to exact balanced mixed-radix digits of shape (groups, groups, m n).
 
         Noise is measured on these (:func:`hecf.he.modular.digits_to_integers`).
         """
-        plan = product.plan
+        residues = self._agreed(product.plan, product.constant, product.tail)
+        return recombine(residues.astype(np.int64), product.plan.primes)
+
+    def _agreed(self, plan: ProductPlan, constant: Words, tail: Words) -> Float:
+        """Decrypt to centred residues of ``plan.constant_shape``."""
         check_parameters(plan, self._parameters)
         positions = plan.packing.positions
-        tiles = np.empty(plan.constant_shape, dtype=np.int64)
+        tiles = np.empty(plan.constant_shape)
         for group in range(tiles.shape[0]):
-            constants = _constant_components(plan, product.constant[group], positions)
-            for other, constant in enumerate(constants):
-                words = np.concatenate([constant[np.newaxis], product.tail[group, other]])
+            constants = _constant_components(plan, constant[group], positions)
+            for other, first in enumerate(constants):
+                words = np.concatenate([first[np.newaxis], tail[group, other]])
                 plain = self._decryptor.decrypt(words)
                 centred = np.stack([centre(plain[i], p) for i, p in enumerate(plan.primes)])
                 tiles[group, other] = ntt.inverse(plan.primes, centred)[:, positions]
-        return recombine(tiles, plan.primes)
+        return tiles
 
 
 def check_parameters(plan: OperandPlan, parameters: ParameterSet) -> None:

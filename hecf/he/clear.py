@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hecf.errors import MalformedMessage, Mismatch
+from hecf.he.blinding import BlindedDecryption, BlindedProduct, MaskSeed, masked, tail_shape
 from hecf.he.keys import Decrypted
 from hecf.he.matrices import (
     KIND_CLEAR_OPERAND_LEFT,
@@ -22,10 +23,11 @@ from hecf.he.matrices import (
     header,
     open_header,
 )
-from hecf.he.modular import Float
+from hecf.he.modular import Float, Words, residues, to_words
 from hecf.he.plan import (
     GRAM,
     LEFT,
+    MANTISSA_BITS,
     RIGHT,
     SCORE,
     OperandPlan,
@@ -116,6 +118,12 @@ class ClearEvaluator:
         check_item_model(plan, items, bias)
         return ClearProduct(plan, shoppers.values.T @ items + bias)
 
+    def blind(self, product: ClearProduct, seed: MaskSeed) -> BlindedProduct:
+        """Hide a result under a mask, as residues of the integers that CKKS would carry."""
+        plan = product.plan
+        constant = masked(plan, _integers(plan, product.values), seed)
+        return BlindedProduct(plan, constant, np.empty(tail_shape(plan), dtype=np.uint32))
+
     def sum(self, operands: list[ClearMatrix], weights: list[int] | None = None) -> ClearMatrix:
         """Add fixed-point vectors exactly, with small integer weights."""
         if not operands or not isinstance(operands[0].plan, SumPlan):
@@ -133,11 +141,30 @@ class ClearDecryptor:
         """Return the values."""
         return Decrypted(product.plan, product.values)
 
+    def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
+        """Return the masked residues."""
+        check_scheme(product.plan, "clear")
+        return BlindedDecryption(product.plan, product.constant)
+
     def decrypt_sum(self, plan: SumPlan, total: ClearMatrix) -> Float:
         """Return the sum."""
         if total.plan.fingerprint != plan.fingerprint:
             raise Mismatch("a sum belongs to another plan")
         return total.values
+
+
+def _integers(plan: ProductPlan, values: Float) -> Words:
+    """Residues of scaled values, rounded to what a signed 64-bit integer has room for."""
+    scale = plan.left_scale_bits + plan.right_scale_bits
+    whole = math.ceil(math.log2(float(np.abs(values).max()) + 1)) + 1
+    bits = min(scale, MANTISSA_BITS - whole)
+    tiles = plan.packing.pack_result(np.rint(np.ldexp(values, bits)).astype(np.int64))
+    centred = residues(tiles, plan.primes)
+    out = np.empty(plan.constant_shape, dtype=np.uint32)
+    for index, prime in enumerate(plan.primes):
+        part = to_words(np.ascontiguousarray(centred[:, :, index]), prime).astype(np.int64)
+        out[:, :, index] = part * pow(2, scale - bits, prime) % prime
+    return out
 
 
 def _plan(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hecf.errors import Mismatch
 from hecf.he import kernels, ntt, sampling
+from hecf.he.blinding import BlindedProduct, MaskSeed, masked
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_words
 from hecf.he.plan import (
@@ -138,6 +139,24 @@ class CkksEvaluator:
             constant[:, part], tail[:, part] = self._conceal(plan, product)
         return EncryptedProduct(
             plan, kernels.add([constant, _bias_words(plan, bias)], plan.primes), tail
+        )
+
+    def blind(self, product: EncryptedProduct, seed: MaskSeed) -> BlindedProduct:
+        """Hide a result under a mask, so that the key holder decrypts uniform noise.
+
+        Parameters
+        ----------
+        product : EncryptedProduct
+        seed : MaskSeed
+            Drawn for this result alone, and handed to its recipient alone.
+
+        Raises
+        ------
+        ParameterError
+            If the flooded result could wrap around the plan's modulus.
+        """
+        return BlindedProduct(
+            product.plan, masked(product.plan, product.constant, seed), product.tail
         )
 
     def _conceal(self, plan: ProductPlan, product: Words) -> tuple[Words, Words]:

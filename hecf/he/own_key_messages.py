@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from hecf.errors import MalformedMessage
 from hecf.he import sampling
@@ -19,7 +18,6 @@ from hecf.he.matrices import check_residues, header, open_header, pack_words, un
 from hecf.he.modular import Words
 from hecf.he.own_key import SEED_BYTES, OwnKeyPlan
 from hecf.he.plan import WORD_BYTES
-from hecf.he.sampling import RandomBytes
 
 KIND_OWN_KEY_QUERY = 30
 KIND_OWN_KEY_ANSWER = 31
@@ -121,18 +119,13 @@ def expand(seed: bytes, plan: OwnKeyPlan) -> Words:
     groups, blocks = plan.query_shape[:2]
     out = np.empty(plan.query_shape, dtype=np.uint32)
     for index, prime in enumerate(plan.parameters.primes):
-        stream = _stream(b"hecf own-key" + seed + bytes([index]))
+        key = hashlib.sha256(b"hecf own-key" + seed + bytes([index])).digest()
+        stream = sampling.expanded(key)
         for group in range(groups):
             for start in range(0, blocks, EXPAND_BLOCKS):
                 part = out[group, start : start + EXPAND_BLOCKS, index]
                 part[...] = sampling.uniform(part.shape, prime, stream)
     return out
-
-
-def _stream(label: bytes) -> RandomBytes:
-    key = hashlib.sha256(label).digest()
-    encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
-    return lambda count: encryptor.update(bytes(count))
 
 
 def _check_words(words: Words, shape: tuple[int, ...]) -> None:

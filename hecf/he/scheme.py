@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from hecf.errors import ConfigurationError
+from hecf.he.blinding import BlindedDecryption, BlindedProduct, MaskSeed
 from hecf.he.clear import ClearDecryptor, ClearEncryptor, ClearEvaluator, ClearMatrix, ClearProduct
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import Decrypted, SecretKey
@@ -48,6 +49,10 @@ class Evaluator(Protocol):
         """Score summed contributions on plaintext items."""
         ...
 
+    def blind(self, product: Any, seed: MaskSeed) -> BlindedProduct:
+        """Hide a result under a mask that its recipient alone can take off."""
+        ...
+
     def sum(self, operands: list[Any], weights: list[int] | None = None) -> Serialised:
         """Add vectors exactly, with small integer weights."""
         ...
@@ -70,6 +75,10 @@ class Decryptor(Protocol):
 
     def decrypt(self, product: Any) -> Decrypted:
         """Decrypt a product; only the release gate may pass the values on."""
+        ...
+
+    def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
+        """Decrypt a masked product; only the release gate may pass the residues on."""
         ...
 
     def decrypt_sum(self, plan: SumPlan, total: Any) -> Float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
+from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
 from hecf.he.plan import GRAM, SCORE
@@ -105,6 +106,20 @@ class ReleaseGate:
         k = min(self._policy.top_k, scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return TopScores(order.astype(np.int32), np.take_along_axis(scores, order, axis=1))
+
+    def blinded(self, decrypted: BlindedDecryption) -> BlindedResult:
+        """Release masked scores, which only the holder of the mask can read.
+
+        They are flooded as integers and neither rounded nor ranked: the gate cannot read them
+        either, so the best items are chosen by the recipient, who sees every score.
+
+        Raises
+        ------
+        ReleaseRefused
+            If the result is of another operation.
+        """
+        self._check(decrypted.plan.operation, SCORE)
+        return flooded(decrypted, self._random)
 
     def _flooded(self, decrypted: Decrypted) -> Float:
         plan = decrypted.plan
