@@ -43,7 +43,7 @@ def _run(quick: bool, *, by_bytes: bool) -> Result:
         ]
         total = evaluator.sum([scheme.operand(plan, LEFT, upload) for upload in uploads])
         answer = total.to_bytes()
-        sums["hecf"] = decryptor.decrypt_sum(plan, scheme.operand(plan, LEFT, answer))
+        sums["hecf"] = decryptor.decrypt_sum(plan, scheme.operand(plan, LEFT, answer)).unwrap()
         sent["hecf"] = len(uploads[0])
 
     context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[60, 40, 40])

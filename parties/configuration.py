@@ -158,6 +158,7 @@ class CoalitionSection(Section):
     statistical_bits: int = 30
     releases: int = 4096
     minimum_shoppers: int = 100
+    minimum_contributors: int = 2
     topology: Literal["coalition-key"] = "coalition-key"
 
 

@@ -100,7 +100,7 @@ class CkksDecryptor:
         self._parameters = secret.parameters
         self._decryptor = SealContext(secret.parameters).decryptor(secret.expose())
 
-    def decrypt(self, product: EncryptedProduct) -> Decrypted:
+    def decrypt(self, product: EncryptedProduct) -> Decrypted[ProductPlan]:
         """Decrypt the agreed coefficients of a product.
 
         Raises
@@ -113,8 +113,8 @@ class CkksDecryptor:
         tiles = digits_to_float(digits, plan.primes, plan.scale)
         return Decrypted(plan, plan.packing.unpack_result(tiles, plan.left, plan.right))
 
-    def decrypt_sum(self, plan: SumPlan, total: EncryptedMatrix) -> Float:
-        """Decrypt a sum exactly: float64 of shape (plan.values,).
+    def decrypt_sum(self, plan: SumPlan, total: EncryptedMatrix) -> Decrypted[SumPlan]:
+        """Decrypt a sum exactly.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class CkksDecryptor:
             plain = self._decryptor.decrypt(ciphertext)
             centred = np.stack([centre(plain[i], p) for i, p in enumerate(plan.primes)])
             coefficients[index] = ntt.inverse(plan.primes, centred)
-        return plan.decode(recombine(coefficients, plan.primes))
+        return Decrypted(plan, plan.decode(recombine(coefficients, plan.primes)))
 
     def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
         """Decrypt masked coefficients, which stay residues: without the mask they mean nothing.

@@ -137,8 +137,8 @@ class ClearEvaluator:
 class ClearDecryptor:
     """Hands out what a clear product holds."""
 
-    def decrypt(self, product: ClearProduct) -> Decrypted:
-        """Return the values."""
+    def decrypt(self, product: ClearProduct) -> Decrypted[ProductPlan]:
+        """Wrap the values."""
         return Decrypted(product.plan, product.values)
 
     def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
@@ -146,11 +146,11 @@ class ClearDecryptor:
         check_scheme(product.plan, "clear")
         return BlindedDecryption(product.plan, product.constant)
 
-    def decrypt_sum(self, plan: SumPlan, total: ClearMatrix) -> Float:
-        """Return the sum."""
+    def decrypt_sum(self, plan: SumPlan, total: ClearMatrix) -> Decrypted[SumPlan]:
+        """Wrap the sum."""
         if total.plan.fingerprint != plan.fingerprint:
             raise Mismatch("a sum belongs to another plan")
-        return total.values
+        return Decrypted(plan, total.values)
 
 
 def _integers(plan: ProductPlan, values: Float) -> Words:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import Generic, NoReturn, TypeVar
 
 from hecf.he.modular import Float
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import ProductPlan
+from hecf.he.summation import SumPlan
 
 
 class SecretKey:
@@ -36,21 +36,35 @@ class SecretKey:
         raise TypeError("a SecretKey cannot be pickled or copied")
 
 
-@dataclass(frozen=True, repr=False)
-class Decrypted:
+P = TypeVar("P", ProductPlan, SumPlan)
+
+
+class Decrypted(Generic[P]):
     """An exact decryption, which only the release gate may turn into something that travels.
 
     Parameters
     ----------
-    plan : ProductPlan
-    values : float64 array, shape (left, right) of the plan
+    plan : ProductPlan or SumPlan
+    exact : float64 array
+        Shape (left, right) of a product's plan, or (values,) of a sum's.
+
+    Security
+    --------
+    :meth:`unwrap` is for :mod:`hecf.privacy.release` alone; a test of the source finds any other
+    caller.
     """
 
-    plan: ProductPlan
-    values: Float
+    def __init__(self, plan: P, exact: Float) -> None:
+        self.plan: P = plan
+        self._exact = exact
+
+    def unwrap(self) -> Float:
+        """Return the exact values."""
+        return self._exact
 
     def __repr__(self) -> str:
-        return f"Decrypted({self.plan.operation} {self.plan.left} x {self.plan.right})"
+        size = " x ".join(map(str, self._exact.shape))
+        return f"Decrypted({self.plan.operation} {size})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Decrypted result cannot be pickled or copied before its release")

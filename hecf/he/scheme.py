@@ -73,7 +73,7 @@ class Encryptor(Protocol):
 class Decryptor(Protocol):
     """What a key holder does."""
 
-    def decrypt(self, product: Any) -> Decrypted:
+    def decrypt(self, product: Any) -> Decrypted[ProductPlan]:
         """Decrypt a product; only the release gate may pass the values on."""
         ...
 
@@ -81,8 +81,8 @@ class Decryptor(Protocol):
         """Decrypt a masked product; only the release gate may pass the residues on."""
         ...
 
-    def decrypt_sum(self, plan: SumPlan, total: Any) -> Float:
-        """Decrypt a sum, which is exact."""
+    def decrypt_sum(self, plan: SumPlan, total: Any) -> Decrypted[SumPlan]:
+        """Decrypt a sum, which is exact; only the release gate may pass it on."""
         ...
 
 

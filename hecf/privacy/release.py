@@ -2,12 +2,16 @@
 
 An exact CKKS decryption given to somebody who saw the ciphertext reveals the secret key (Li and
 Micciancio, EUROCRYPT 2021). The gate adds Gaussian noise of the plan's flooding deviation, rounds
-to the plan's grid, and lets only the agreed positions through.
+to the plan's grid, and lets only the agreed positions through. A sum is exact and free of noise by
+its plan, so it needs no flooding, only enough contributors.
+
+This is the one module that may unwrap a :class:`hecf.he.keys.Decrypted`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,32 +20,12 @@ from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
 from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
-from hecf.he.plan import GRAM, SCORE
+from hecf.he.plan import GRAM, SCORE, ProductPlan
 from hecf.he.sampling import RandomBytes, gaussian
-
-
-@dataclass(frozen=True)
-class ReleasePolicy:
-    """What a coalition agreed to release.
-
-    Parameters
-    ----------
-    minimum_shoppers : int
-        Least number of rows under a Gram block.
-    top_k : int
-        Items of a shopper that are released from a score.
-    """
-
-    minimum_shoppers: int
-    top_k: int
-
-    def __post_init__(self) -> None:
-        if self.minimum_shoppers < 2 or self.top_k < 1:
-            raise ReleaseRefused(
-                "a release policy is too weak",
-                got=(self.minimum_shoppers, self.top_k),
-                expected="at least 2 shoppers and 1 item",
-            )
+from hecf.he.similarity.plan import SimilarityPlan
+from hecf.he.similarity.scores import Panel, TopSimilar, top_similar
+from hecf.he.summation import SumPlan
+from hecf.privacy.policy import ReleasePolicy
 
 
 @dataclass(frozen=True)
@@ -75,34 +59,35 @@ class ReleaseGate:
         self._policy = policy
         self._random = random
 
-    def gram(self, decrypted: Decrypted) -> Float:
+    def gram(self, decrypted: Decrypted[ProductPlan]) -> Float:
         """Release a Gram block, (left, right) float64.
 
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation or covers too few shoppers.
+            If the result is of another operation, covers too few shoppers, or its plan floods less
+            than agreed.
         """
         plan = decrypted.plan
-        self._check(plan.operation, GRAM)
+        self._check(plan, GRAM)
         if plan.inner < self._policy.minimum_shoppers:
             raise ReleaseRefused(
                 "a Gram block covers too few shoppers",
                 got=plan.inner,
                 expected=f"at least {self._policy.minimum_shoppers}",
             )
-        return self._flooded(decrypted)
+        return self._flooded(plan, decrypted.unwrap())
 
-    def top_scores(self, decrypted: Decrypted) -> TopScores:
+    def top_scores(self, decrypted: Decrypted[ProductPlan]) -> TopScores:
         """Release the best items of every shopper.
 
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation.
+            If the result is of another operation, or its plan floods less than agreed.
         """
-        self._check(decrypted.plan.operation, SCORE)
-        scores = self._flooded(decrypted)
+        self._check(decrypted.plan, SCORE)
+        scores = self._flooded(decrypted.plan, decrypted.unwrap())
         k = min(self._policy.top_k, scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return TopScores(order.astype(np.int32), np.take_along_axis(scores, order, axis=1))
@@ -116,23 +101,80 @@ class ReleaseGate:
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation.
+            If the result is of another operation, or its plan floods less than agreed.
         """
-        self._check(decrypted.plan.operation, SCORE)
+        self._check(decrypted.plan, SCORE)
         return flooded(decrypted, self._random)
 
-    def _flooded(self, decrypted: Decrypted) -> Float:
-        plan = decrypted.plan
-        noisy = decrypted.values
+    def total(self, decrypted: Decrypted[SumPlan]) -> Float:
+        """Release an exact sum, float64 of shape (values,).
+
+        Raises
+        ------
+        ReleaseRefused
+            If too few parties contributed.
+
+        Security
+        --------
+        With n contributors, n - 1 of them together subtract their own and read the last one's.
+        Nothing hides a contribution but the others', unless each contributor adds noise of its
+        own before it encrypts.
+        """
+        summands = decrypted.plan.summands
+        if summands < self._policy.minimum_contributors:
+            raise ReleaseRefused(
+                "a sum has too few contributors",
+                got=summands,
+                expected=f"at least {self._policy.minimum_contributors}",
+            )
+        return decrypted.unwrap()
+
+    def most_similar(self, plan: SimilarityPlan, panels: Iterable[Panel], n: int) -> TopSimilar:
+        """Release the `n` most similar rows of every row, while panels stream by.
+
+        Raises
+        ------
+        ReleaseRefused
+            If more is asked for than the policy allows, the plan is of an own key, or it floods
+            less than agreed.
+        InvalidInput, Mismatch
+            As :func:`hecf.he.similarity.scores.top_similar`.
+        """
+        if n > self._policy.top_k:
+            raise ReleaseRefused(
+                "more similar rows are asked for than agreed", got=n, expected=self._policy.top_k
+            )
+        if plan.releases == 0:
+            raise ReleaseRefused("an own-key similarity is released to nobody")
+        self._check_flooding(plan)
+        return top_similar(plan, self._flooded_panels(panels), n)
+
+    def _flooded_panels(self, panels: Iterable[Panel]) -> Iterator[Panel]:
+        for panel in panels:
+            yield replace(panel, values=self._flooded(panel.plan, panel.values), flooded=True)
+
+    def _flooded(self, plan: ProductPlan | SimilarityPlan, exact: Float) -> Float:
+        noisy = exact
         if plan.flooding > 0:
             noisy = noisy + plan.flooding * gaussian(noisy.shape, self._random)
         grid = 2.0**plan.grid_bits
         return np.rint(noisy * grid) / grid
 
-    def _check(self, operation: str, expected: str) -> None:
-        if operation != expected:
+    def _check(self, plan: ProductPlan, expected: str) -> None:
+        if plan.operation != expected:
             raise ReleaseRefused(
-                "a result is of another operation", got=operation, expected=expected
+                "a result is of another operation", got=plan.operation, expected=expected
+            )
+        self._check_flooding(plan)
+
+    def _check_flooding(self, plan: ProductPlan | SimilarityPlan) -> None:
+        agreed = (self._policy.statistical_bits, self._policy.releases)
+        planned = (plan.statistical_bits, plan.releases)
+        if planned[0] < agreed[0] or planned[1] < agreed[1]:
+            raise ReleaseRefused(
+                "a result is flooded for less than agreed",
+                got=f"{planned[0]} bits and {planned[1]} releases",
+                expected=f"{agreed[0]} and {agreed[1]}",
             )
 
 

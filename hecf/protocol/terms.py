@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from hecf.errors import ConfigurationError
+from hecf.privacy.policy import ReleasePolicy
 
 FORMAT_VERSION = 1
 LARGEST_RIDGE = 1e12
@@ -65,6 +66,8 @@ class Terms:
         Results the key holder may release under one key (tau).
     minimum_shoppers : int
         Least number of directory rows on which a Gram block may be released.
+    minimum_contributors : int
+        Least number of retailers in a released sum.
 
     Raises
     ------
@@ -85,6 +88,7 @@ class Terms:
     statistical_bits: int = 30
     releases: int = 4096
     minimum_shoppers: int = 100
+    minimum_contributors: int = 2
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -109,6 +113,12 @@ class Terms:
         )
         _check("releases", self.releases, 1 <= self.releases <= 1 << 20, "1 to 1048576")
         _check("minimum_shoppers", self.minimum_shoppers, self.minimum_shoppers >= 2, "at least 2")
+        _check(
+            "minimum_contributors",
+            self.minimum_contributors,
+            2 <= self.minimum_contributors <= len(self.retailers),
+            f"2 to the {len(self.retailers)} retailers",
+        )
         _check(
             "shoppers",
             self.shoppers,
@@ -161,6 +171,17 @@ class Terms:
         if isinstance(values["retailers"], list):
             values["retailers"] = tuple(values["retailers"])
         return cls(**values)
+
+    @property
+    def release_policy(self) -> ReleasePolicy:
+        """The conditions of every release, which the fingerprint binds."""
+        return ReleasePolicy(
+            minimum_shoppers=self.minimum_shoppers,
+            top_k=self.top_k,
+            minimum_contributors=self.minimum_contributors,
+            statistical_bits=self.statistical_bits,
+            releases=self.releases,
+        )
 
     @property
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from hecf.he.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
-from hecf.privacy.release import ReleaseBudget, ReleaseGate, ReleasePolicy, TopScores
+from hecf.privacy.release import ReleaseBudget, ReleaseGate, TopScores
 from hecf.protocol.ports import ComputeNode
 from hecf.protocol.released import ReleasedBlocks
 from hecf.protocol.tasks import SCORES, GramTask, ScoreTask
@@ -56,7 +56,7 @@ class LocalReleaser:
         self.measurements = measurements or Measurements()
         self._scheme = scheme_by_name(terms.scheme)
         self._decryptor = self._scheme.decryptor(secret)
-        self._gate = ReleaseGate(ReleasePolicy(terms.minimum_shoppers, terms.top_k), random)
+        self._gate = ReleaseGate(terms.release_policy, random)
 
     def gram(self, task: GramTask, product: bytes) -> Float:
         """Decrypt and release one Gram block."""

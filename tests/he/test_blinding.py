@@ -34,7 +34,8 @@ from hecf.he.matrices import EncryptedProduct
 from hecf.he.modular import digits_to_float, digits_to_integers, recombine
 from hecf.he.plan import LEFT, RIGHT, ProductPlan
 from hecf.he.planner import plan_gram, plan_score
-from hecf.privacy.release import ReleaseGate, ReleasePolicy
+from hecf.privacy.policy import ReleasePolicy
+from hecf.privacy.release import ReleaseGate
 
 SCHEMES = ["ckks", "clear"]
 GATE = ReleaseGate(ReleasePolicy(2, 5), secrets.token_bytes)

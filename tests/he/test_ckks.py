@@ -70,7 +70,7 @@ def precise(*factors: np.ndarray) -> np.ndarray:
 def check_gram(plan: ProductPlan, a: np.ndarray, b: np.ndarray) -> None:
     decrypted, product = gram(plan, a, b)
     assert decrypted.plan == plan
-    error = float(np.abs(decrypted.values - precise(a, b)).max())
+    error = float(np.abs(decrypted.unwrap() - precise(a, b)).max())
     assert error <= plan.error_bound
     if isinstance(product, EncryptedProduct):
         decryptor = CkksDecryptor(keys_for(plan.parameters)[0])
@@ -83,7 +83,7 @@ def check_score(
 ) -> None:
     decrypted, product = score(plan, parts, items, bias)
     total = np.sum([part.astype(np.longdouble) for part in parts], axis=0)
-    error = float(np.abs(decrypted.values - (precise(total, items) + bias)).max())
+    error = float(np.abs(decrypted.unwrap() - (precise(total, items) + bias)).max())
     assert error <= plan.error_bound
     if isinstance(product, EncryptedProduct):
         decryptor = CkksDecryptor(keys_for(plan.parameters)[0])
@@ -228,7 +228,7 @@ def test_a_wrong_key_decrypts_to_noise(encryptor: CkksEncryptor, evaluator: Ckks
     right = encryptor.encrypt(encryptor.encode(plan, RIGHT, b))
     product = evaluator.gram(left, right)
     stranger, _ = ckks.generate_keys(PARAMETERS)
-    garbage = CkksDecryptor(stranger).decrypt(product).values
+    garbage = CkksDecryptor(stranger).decrypt(product).unwrap()
     assert np.abs(garbage - a.T @ b).min() > 1e-6
     assert np.median(np.abs(garbage - a.T @ b)) > 0.1
 
@@ -272,7 +272,7 @@ def test_hostile_but_valid_words_decrypt_without_a_crash(decryptor: CkksDecrypto
                 for index, prime in enumerate(plan.primes):
                     constant[:, :, index] = prime - 1
                     tail[..., index, :] = prime - 1
-            values = decryptor.decrypt(EncryptedProduct(plan, constant, tail)).values
+            values = decryptor.decrypt(EncryptedProduct(plan, constant, tail)).unwrap()
             assert values.shape == (plan.left, plan.right)
             if not largest_words:
                 assert not values.any()

@@ -42,7 +42,9 @@ from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile, TilePlace,
 from hecf.he.similarity.plan import PUBLIC_KEY, SECRET_KEY, SimilarityPlan, normalise_rows
 from hecf.he.similarity.planner import plan_similarity
 from hecf.he.similarity.ring import add_words, coefficients, reduce_words, spectrum
-from hecf.he.similarity.scores import Panel, flood, similarity_matrix, top_similar
+from hecf.he.similarity.scores import Panel, similarity_matrix, top_similar
+from hecf.privacy.policy import ReleasePolicy
+from hecf.privacy.release import ReleaseGate
 
 TOY = ParameterSet.with_data_primes(1024, 1, special=False)
 OWN = ParameterSet.with_data_primes(2048, 2, special=False, bits=23)
@@ -532,14 +534,17 @@ def test_a_release_is_flooded() -> None:
     for refuse in (similarity_matrix, lambda p, x: top_similar(p, x, 3)):
         with pytest.raises(ReleaseRefused):
             refuse(plan, panels)
-    released = similarity_matrix(plan, flood(panels, secrets.token_bytes))
+    gate = ReleaseGate(ReleasePolicy(2, 200), secrets.token_bytes)
+    top = gate.most_similar(plan, panels, 200)
+    released = np.empty_like(exact)
+    np.put_along_axis(released, top.columns, top.scores, axis=1)
     noise = released - exact
     assert abs(noise.std() / plan.flooding - 1) < 0.05
     assert abs(noise.mean()) < 5 * plan.flooding / np.sqrt(exact.size)
     assert np.array_equal(released * 2.0**plan.grid_bits % 1, np.zeros_like(released))
     own = toy_plan(4, 3, 2)
     with pytest.raises(ReleaseRefused):
-        list(flood(panels_of(own, np.zeros((3, 2))), secrets.token_bytes))
+        gate.most_similar(own, panels_of(own, np.zeros((3, 2))), 2)
 
 
 def test_exact_values_and_keys_do_not_pickle() -> None:

@@ -50,7 +50,7 @@ def run(party, plan, vectors, weights=None):
         for v in vectors
     ]
     total = scheme.operand(plan, LEFT, evaluator.sum(operands, weights).to_bytes())
-    return decryptor.decrypt_sum(plan, total)
+    return decryptor.decrypt_sum(plan, total).unwrap()
 
 
 def rounded_sum(plan, vectors, weights):

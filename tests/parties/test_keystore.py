@@ -68,7 +68,7 @@ def test_the_pair_is_made_once_and_belongs_together(folder: Path) -> None:
     ]
     product = scheme.evaluator(plan.parameters, public, secrets.token_bytes).gram(*operands)
     decrypted = scheme.decryptor(store_in(folder).secret()).decrypt(product)
-    np.testing.assert_allclose(decrypted.values, np.eye(TERMS.factors), atol=plan.error_bound)
+    np.testing.assert_allclose(decrypted.unwrap(), np.eye(TERMS.factors), atol=plan.error_bound)
 
 
 def test_two_stores_have_two_keys(folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,11 @@ from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
 from hecf.he import sampling
 from hecf.he.keys import Decrypted
 from hecf.he.plan import ProductPlan
-from hecf.privacy.release import ReleaseBudget, ReleaseGate, ReleasePolicy
+from hecf.he.similarity.planner import plan_similarity
+from hecf.he.similarity.scores import Panel
+from hecf.he.summation import plan_sum
+from hecf.privacy.policy import ReleasePolicy
+from hecf.privacy.release import ReleaseBudget, ReleaseGate
 
 POLICY = ReleasePolicy(minimum_shoppers=50, top_k=7)
 SHAPE = (200, 300)
@@ -191,3 +195,35 @@ def test_ternary_values_reject_the_byte_that_would_bias_them() -> None:
     values = sampling.ternary((90,), lambda count: next(supply)[:count])
     # 90 + 1 + 64 bytes were asked for; the 100 of value 255 are skipped.
     assert values[:55].tolist() == [float(byte % 3 - 1) for byte in range(55)]
+
+
+def test_sums_need_contributors_and_are_exact() -> None:
+    total = np.array([0.5, -1.25, 3.0])
+    for summands, allowed in ((1, False), (2, False), (3, True)):
+        plan = plan_sum(
+            scheme="clear", values=3, summands=summands, value_bound=4.0, precision=1e-6
+        )
+        strict = gate(ReleasePolicy(2, 1, minimum_contributors=3))
+        if allowed:
+            assert strict.total(Decrypted(plan, total)).tolist() == total.tolist()
+        else:
+            with pytest.raises(ReleaseRefused, match=f"too few contributors: got {summands}"):
+                strict.total(Decrypted(plan, total))
+
+
+@pytest.mark.parametrize("weaker", [{"statistical_bits": 29}, {"releases": 3}])
+def test_a_plan_that_floods_less_than_agreed_is_refused(weaker: dict[str, int]) -> None:
+    agreed = ReleasePolicy(2, 7, statistical_bits=30, releases=4)
+    assert gate(agreed).gram(Decrypted(gram_plan(), np.zeros((3, 5)))).shape == (3, 5)
+    with pytest.raises(ReleaseRefused, match="flooded for less than agreed"):
+        gate(agreed).gram(Decrypted(gram_plan(**weaker), np.zeros((3, 5))))
+    with pytest.raises(ReleaseRefused, match="flooded for less than agreed"):
+        gate(agreed).top_scores(Decrypted(score_plan(**weaker), np.zeros((40, 90))))
+
+
+def test_more_similar_rows_than_agreed_are_refused() -> None:
+    plan = plan_similarity(scheme="ckks", inner=4, left=30, right=20, precision=1e-3, releases=4)
+    panel = Panel(plan, 0, 0, np.random.default_rng(3).uniform(-1, 1, (30, 20)))
+    assert gate().most_similar(plan, [panel], 7).columns.shape == (30, 7)
+    with pytest.raises(ReleaseRefused, match=r"more similar rows .* got 8, expected 7"):
+        gate().most_similar(plan, [panel], 8)

@@ -34,6 +34,7 @@ OTHERS: dict[str, Any] = {
     "statistical_bits": 40,
     "releases": 4097,
     "minimum_shoppers": 99,
+    "minimum_contributors": 3,
 }
 names = st.from_regex(r"\A[a-z][a-z0-9-]{0,20}\Z")
 
@@ -168,6 +169,8 @@ def test_type_confusion_is_refused_with_the_name_of_the_field(name: str, value: 
         ("releases", (1 << 20) + 1),
         ("minimum_shoppers", 1),
         ("minimum_shoppers", -1),
+        ("minimum_contributors", 1),
+        ("minimum_contributors", 4),
         ("shoppers", 99),
         ("shoppers", MOST_SHOPPERS + 1),
         ("format_version", 2),

@@ -264,7 +264,7 @@ def test_a_concealed_result_holds_the_agreed_coefficients_only(
     result = evaluator.gram(uploads.left, uploads.right)
     assert result.constant.shape == (3, 3, len(PRIMES), 1)
     # Useful all the same.
-    error = np.abs(decryptor.decrypt(result).values - uploads.a.T @ uploads.b).max()
+    error = np.abs(decryptor.decrypt(result).unwrap() - uploads.a.T @ uploads.b).max()
     assert error <= PLAN.error_bound
     # And different from what the kernel computed, in both components that are concealed.
     raw = np.array([coefficients(row.astype(np.int64)) for row in uploads.raw[0, :, 0]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hecf.errors import InvalidInput, Mismatch, ReleaseRefused
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.ring import in_threads
 
@@ -31,7 +30,7 @@ class Panel:
         Scores start at row ``row_block N`` and column ``column_block N``.
     values : float64 array, shape (rows, columns)
     flooded : bool
-        Whether :func:`flood` has made the values fit to leave the key holder.
+        Whether the release gate has made the values fit to leave the key holder.
 
     Security
     --------
@@ -65,31 +64,6 @@ class TopSimilar:
 
     columns: NDArray[np.int64]
     scores: Float
-
-
-def flood(panels: Iterable[Panel], random: RandomBytes) -> Iterator[Panel]:
-    """Add a plan's flooding noise to panels and round them to its grid.
-
-    Parameters
-    ----------
-    panels : iterable of Panel
-    random : callable
-        Source of cryptographically secure bytes.
-
-    Raises
-    ------
-    ReleaseRefused
-        If the plan allows for no release.
-    """
-    for panel in panels:
-        plan = panel.plan
-        if plan.releases == 0:
-            raise ReleaseRefused("an own-key similarity is released to nobody")
-        values = panel.values
-        if plan.flooding > 0:
-            values = values + plan.flooding * gaussian(values.shape, random)
-        grid = 2.0**plan.grid_bits
-        yield replace(panel, values=np.rint(values * grid) / grid, flooded=True)
 
 
 def similarity_matrix(plan: SimilarityPlan, panels: Iterable[Panel]) -> Float:
