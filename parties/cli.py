@@ -13,6 +13,7 @@ from parties.commands.doctor import doctor
 from parties.commands.plan import plan
 from parties.commands.provision import provision
 from parties.commands.reference import reference
+from parties.commands.renew import renew
 from parties.commands.serve import serve
 from parties.lifetime import exit_on_signals
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(provision)
+app.command()(renew)
 app.command()(serve)
 app.command()(plan)
 app.command()(bench)

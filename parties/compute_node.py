@@ -11,6 +11,7 @@ from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.server import Server
 from hecf.rpc.store import BlockStore
 from parties.kit import Kit
+from parties.renewal import IdentityFiles
 
 BLOCKS = "blocks"
 
@@ -39,6 +40,8 @@ class ComputeNodeProcess:
             kit.configuration.compute_node.address,
             kit.server_limits,
             self._service.measurements,
+            allowed=kit.allowed,
+            current=IdentityFiles(kit),
         )
         self._server.add_compute_node(self._service)
 
@@ -48,8 +51,7 @@ class ComputeNodeProcess:
 
     def stop(self) -> None:
         """Refuse new calls, finish running ones, stop."""
-        self._service.close()
-        self._server.stop()
+        self._server.stop(self._service.close)
 
     def summary(self) -> dict[str, Any]:
         """Say what the node did and saw."""

@@ -36,8 +36,8 @@ COMPLETE_JOURNEY = "complete-journey"
 RESERVED_NAMES = (COMPUTE_NODE, KEY_HOLDER, "authority")
 ROLE_FILES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        COMPUTE_NODE: frozenset(),
-        KEY_HOLDER: frozenset({"storage_key"}),
+        COMPUTE_NODE: frozenset({"allowed"}),
+        KEY_HOLDER: frozenset({"allowed", "storage_key"}),
         RETAILER: frozenset({"pseudonym_key", "directory"}),
     }
 )
@@ -45,6 +45,7 @@ _ROLE_ONLY_FILES = frozenset().union(*ROLE_FILES.values())
 _LARGEST_FILE = 1 << 20
 _LONGEST_EXCERPT = 80
 _MEGABYTE = 1 << 20
+_TRANSFER_SECONDS = 600.0
 _RETAILER_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -213,6 +214,9 @@ class LimitsSection(Section):
     message_megabytes: int = Field(default=4, ge=1, le=64)
     upload_megabytes: int = Field(default=1024, ge=1, le=1 << 20)
     concurrent_calls: int = Field(default=32, ge=1, le=1024)
+    party_calls: int = Field(default=16, ge=1, le=1024)
+    party_calls_per_minute: int = Field(default=6000, ge=1)
+    party_megabytes_per_minute: int = Field(default=8192, ge=1)
 
     @model_validator(mode="after")
     def _upload_holds_a_message(self) -> Self:
@@ -220,6 +224,16 @@ class LimitsSection(Section):
             expected = f"at least message_megabytes = {self.message_megabytes}"
             raise _refusal(_excerpt(self.upload_megabytes), expected, "upload_megabytes")
         return self
+
+    @property
+    def call_seconds(self) -> float:
+        """Longest call: the key holder waits for the node, and the node for the retailers."""
+        return 3 * self.patience_seconds + _TRANSFER_SECONDS
+
+    @property
+    def bytes_per_minute(self) -> int:
+        """Bytes that one party may move in a minute."""
+        return self.party_megabytes_per_minute * _MEGABYTE
 
     @property
     def message_bytes(self) -> int:
@@ -299,7 +313,7 @@ class PartySection(Section):
 
 
 class FilesSection(Section):
-    """``[files]``: the kit's files and folders; the last three belong to certain roles only."""
+    """``[files]``: the kit's files and folders; the last four belong to certain roles only."""
 
     certificate: LocalPath
     private_key: LocalPath
@@ -310,6 +324,7 @@ class FilesSection(Section):
     pseudonym_key: LocalPath | None = None
     directory: LocalPath | None = None
     storage_key: LocalPath | None = None
+    allowed: LocalPath | None = None
 
 
 class PartyConfiguration(ConfigurationFile):

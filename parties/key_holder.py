@@ -13,6 +13,7 @@ from hecf.rpc.server import Server
 from hecf.wire.transfer import Limits
 from parties.decryption_worker import WorkerReleaser, key_store
 from parties.kit import Kit
+from parties.renewal import IdentityFiles
 
 
 class KeyHolderProcess:
@@ -48,6 +49,8 @@ class KeyHolderProcess:
             kit.configuration.key_holder.address,
             kit.server_limits,
             self._measurements,
+            allowed=kit.allowed,
+            current=IdentityFiles(kit),
         )
         self._server.add_key_holder(self._service)
 

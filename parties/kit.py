@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives import serialization
 
 from hecf.errors import ConfigurationError
 from hecf.protocol.terms import Terms
+from hecf.rpc.allowed import AllowedFile
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import Party, party_uri
-from hecf.rpc.server import ServerLimits
+from hecf.rpc.quotas import ServerLimits
 from parties.configuration import FilesSection, PartyConfiguration
 from parties.files import read_limited, read_private
 
@@ -61,34 +62,39 @@ class Kit:
                 f"{path} is the kit of another role", got=section.role, expected=role
             )
         terms = Terms.from_json(read_limited(files.terms, _LARGEST_FILE).decode("utf-8", "replace"))
-        identity = TransportIdentity(
-            certificate=read_limited(files.certificate, _LARGEST_FILE),
-            private_key=read_private(files.private_key),
-            authority=read_limited(files.authority, _LARGEST_FILE),
-        )
-        expected = party_uri(terms.identifier, section.role, section.name)
-        found = _uris(identity.certificate, files.certificate)
-        if found != [expected]:
-            raise ConfigurationError(
-                f"{files.certificate} does not belong to this kit",
-                got=", ".join(found) or "no URI",
-                expected=expected,
-            )
+        party = Party(terms.identifier, section.role, section.name)
+        identity = load_identity(files, party)
         if section.role == "retailer" and section.name not in terms.retailers:
             raise ConfigurationError(
                 "the kit's retailer is not in the terms",
                 got=section.name,
                 expected=" or ".join(terms.retailers),
             )
-        _check_credential(identity, files)
-        party = Party(terms.identifier, section.role, section.name)
         return cls(configuration, terms, identity, party)
 
     @property
     def server_limits(self) -> ServerLimits:
         """Caps for a server of this kit."""
         limits = self.configuration.limits
-        return ServerLimits(limits.message_bytes, limits.upload_bytes, limits.concurrent_calls)
+        return ServerLimits(
+            message_bytes=limits.message_bytes,
+            upload_bytes=limits.upload_bytes,
+            concurrent_calls=limits.concurrent_calls,
+            party_calls=limits.party_calls,
+            calls_per_minute=limits.party_calls_per_minute,
+            bytes_per_minute=limits.bytes_per_minute,
+            call_seconds=limits.call_seconds,
+        )
+
+    @property
+    def allowed(self) -> AllowedFile:
+        """Certificates that may call the server of this kit."""
+        path = self.configuration.files.allowed
+        if path is None:
+            raise ConfigurationError(
+                "the kit names no allowed certificates", expected="files.allowed"
+            )
+        return AllowedFile(path)
 
     @property
     def state(self) -> Path:
@@ -99,6 +105,31 @@ class Kit:
     def output(self) -> Path:
         """Folder for results and the summary."""
         return _folder(self.configuration.files.output)
+
+
+def load_identity(files: FilesSection, party: Party) -> TransportIdentity:
+    """Read certificate, key and authority, and check that they belong together and to a party.
+
+    Raises
+    ------
+    ConfigurationError
+        If one is missing, too open, expired or another's.
+    """
+    identity = TransportIdentity(
+        certificate=read_limited(files.certificate, _LARGEST_FILE),
+        private_key=read_private(files.private_key),
+        authority=read_limited(files.authority, _LARGEST_FILE),
+    )
+    expected = party_uri(party.identifier, party.role, party.name)
+    found = _uris(identity.certificate, files.certificate)
+    if found != [expected]:
+        raise ConfigurationError(
+            f"{files.certificate} does not belong to this kit",
+            got=", ".join(found) or "no URI",
+            expected=expected,
+        )
+    _check_credential(identity, files)
+    return identity
 
 
 def _check_credential(identity: TransportIdentity, files: FilesSection) -> None:

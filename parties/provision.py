@@ -4,9 +4,10 @@
 
     out/
     ├── authority/      certificate.pem, private-key.pem, README.txt: move it offline
-    ├── compute-node/   certificate.pem, private-key.pem, authority.pem, terms.json, party.toml
+    ├── compute-node/   certificate.pem, private-key.pem, authority.pem, terms.json, party.toml,
+    │                   allowed.txt
     ├── key-holder/     the same, and storage.key
-    └── RETAILER/       the same, and pseudonym.key, directory.txt; one folder for each
+    └── RETAILER/       the first five, and pseudonym.key, directory.txt; one folder for each
 
 A kit holds what its role may hold and nothing else: only retailers get the pseudonym key (control
 C30), only the key holder the key that encrypts the secret key at rest (control C11).
@@ -29,6 +30,7 @@ from hecf.data import complete_journey
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.errors import ConfigurationError
 from hecf.protocol.terms import Terms
+from hecf.rpc.allowed import AllowedCertificates
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from parties.certificates import DEFAULT_VALIDITY_DAYS, CertificateAuthority, Credential
 from parties.configuration import (
@@ -59,6 +61,7 @@ _ROLE_FILE_NAMES = {
     "pseudonym_key": "pseudonym.key",
     "directory": "directory.txt",
     "storage_key": "storage.key",
+    "allowed": "allowed.txt",
 }
 _TomlTable = dict[str, str | int | float]
 
@@ -126,7 +129,7 @@ def provision(
     directory = MemberDirectory.from_members(pseudonym_key, _members(configuration.members))
     terms = configuration.terms(identifier, len(directory), directory.fingerprint)
     authority = CertificateAuthority.create(identifier, validity_days=validity_days)
-    secret_files = {
+    role_files = {
         "pseudonym_key": pseudonym_key.to_bytes(),
         "directory": directory.to_text().encode(),
         "storage_key": secrets.token_bytes(STORAGE_KEY_BYTES),
@@ -137,8 +140,14 @@ def provision(
     building = _temporary_sibling(out)
     try:
         _write_authority(building, authority.credential)
+        credentials = {name: authority.issue(role, name) for name, role in roles.items()}
+        role_files["allowed"] = (
+            AllowedCertificates.of((name, each.certificate) for name, each in credentials.items())
+            .to_text()
+            .encode()
+        )
         for name, role in roles.items():
-            credential = authority.issue(role, name)
+            credential = credentials[name]
             files = {
                 "certificate.pem": credential.certificate,
                 "private-key.pem": credential.private_key,
@@ -146,7 +155,7 @@ def provision(
                 "terms.json": terms.to_json().encode(),
                 "party.toml": _party_toml(configuration, role, name),
             }
-            files |= {_ROLE_FILE_NAMES[key]: secret_files[key] for key in ROLE_FILES[role]}
+            files |= {_ROLE_FILE_NAMES[key]: role_files[key] for key in ROLE_FILES[role]}
             _write_kit(building / name, files)
         # The one step that makes the kits visible. It also refuses a folder that was filled
         # in the meantime.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import ScoreTask, Task, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
+from hecf.rpc.allowed import AllowedCertificates
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
-from hecf.rpc.server import Server, ServerLimits
+from hecf.rpc.quotas import ServerLimits
+from hecf.rpc.server import Server
 from hecf.rpc.store import BlockStore
 from hecf.wire.transfer import Limits
 from parties.certificates import CertificateAuthority
@@ -150,6 +153,7 @@ class GrpcCoalition(Coalition):
 
     def __init__(self, terms: Terms, folder: Path, *, patience: float = 20.0) -> None:
         self.authority = CertificateAuthority.create(terms.identifier)
+        self.allowed = AllowedCertificates()
         self._identities: dict[str, TransportIdentity] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         super().__init__(terms, folder, patience=patience)
@@ -157,8 +161,15 @@ class GrpcCoalition(Coalition):
     def identity(self, name: str) -> TransportIdentity:
         """A party's certificate, key and authority."""
         if name not in self._identities:
-            self._identities[name] = identity_of(self.authority, role_of(name), name)
+            issued = identity_of(self.authority, role_of(name), name)
+            self._identities[name] = issued
+            self.allow(name, issued)
         return self._identities[name]
+
+    def allow(self, name: str, identity: TransportIdentity) -> None:
+        """Let a certificate call the servers."""
+        more = AllowedCertificates.of([(name, identity.certificate)])
+        self.allowed = AllowedCertificates((*self.allowed.entries, *more.entries))
 
     def node(self, name: str) -> ComputeNode:
         """A client of the compute node under a party's certificate."""
@@ -185,7 +196,12 @@ class GrpcCoalition(Coalition):
 
     def _serve_node(self) -> None:
         self._node_server = Server(
-            self.terms, self.identity(COMPUTE_NODE), "127.0.0.1:0", LIMITS, Measurements()
+            self.terms,
+            self.identity(COMPUTE_NODE),
+            "127.0.0.1:0",
+            LIMITS,
+            Measurements(),
+            allowed=lambda: self.allowed,
         )
         self._node_server.add_compute_node(self.node_service)
         self._node_server.start()
@@ -193,7 +209,12 @@ class GrpcCoalition(Coalition):
 
     def _serve_key_holder(self) -> None:
         self._holder_server = Server(
-            self.terms, self.identity(KEY_HOLDER), "127.0.0.1:0", LIMITS, Measurements()
+            self.terms,
+            self.identity(KEY_HOLDER),
+            "127.0.0.1:0",
+            LIMITS,
+            Measurements(),
+            allowed=lambda: self.allowed,
         )
         self._holder_server.add_key_holder(self.holder_service)
         self._holder_server.start()
@@ -214,6 +235,13 @@ def identity_of(authority: CertificateAuthority, role: str, name: str) -> Transp
     return TransportIdentity(
         credential.certificate, credential.private_key, authority.credential.certificate
     )
+
+
+class AnyCertificate(AllowedCertificates):
+    """Allows whatever the authority has signed, for tests that look at other things."""
+
+    def check(self, fingerprint: str, name: str, now: datetime) -> None:
+        """Refuse nobody."""
 
 
 def make_client(

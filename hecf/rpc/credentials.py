@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
 
@@ -15,12 +17,36 @@ class TransportIdentity:
     private_key: bytes
     authority: bytes
 
-    def server(self) -> grpc.ServerCredentials:
-        """Credentials of a server that refuses clients without a certificate of the authority."""
-        return grpc.ssl_server_credentials(
-            [(self.private_key, self.certificate)],
-            root_certificates=self.authority,
-            require_client_auth=True,
+    def server(
+        self, current: Callable[[], TransportIdentity] | None = None
+    ) -> grpc.ServerCredentials:
+        """Credentials of a server that refuses clients without a certificate of the authority.
+
+        Parameters
+        ----------
+        current : callable, optional
+            Asked at every handshake for the identity to show from now on, so that a renewed
+            certificate counts without a restart.
+        """
+        shown = self
+
+        def changed() -> grpc.ServerCertificateConfiguration:
+            nonlocal shown
+            latest = current() if current is not None else self
+            if latest == shown:
+                # gRPC reads this as: what is shown already stays; its type does not say so.
+                return cast(grpc.ServerCertificateConfiguration, None)
+            shown = latest
+            return latest.server_configuration()
+
+        return grpc.dynamic_ssl_server_credentials(
+            self.server_configuration(), changed, require_client_authentication=True
+        )
+
+    def server_configuration(self) -> grpc.ServerCertificateConfiguration:
+        """Return what a server shows, and whom it believes."""
+        return grpc.ssl_server_certificate_configuration(
+            [(self.private_key, self.certificate)], root_certificates=self.authority
         )
 
     def client(self) -> grpc.ChannelCredentials:

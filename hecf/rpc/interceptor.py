@@ -1,22 +1,26 @@
-"""What happens around every call of a server: identity, authority, errors and counting."""
+"""What happens around every call of a server: identity, authority, caps, errors and counting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import grpc
 import structlog
 
-from hecf.errors import HecfError
 from hecf.measure import Measurements
+from hecf.rpc.allowed import fingerprint_of
 from hecf.rpc.authority import HEALTH_CHECK, authenticated, authorise
+from hecf.rpc.calls import Calls, OpenCall
 from hecf.rpc.counting import counting_deserializer, counting_serializer
 from hecf.rpc.identity import Party
-from hecf.rpc.status import METADATA_KEY, STATUS, public_error
+from hecf.rpc.status import public_error, rich_status
 
 _SAN = "x509_subject_alternative_name"
-_LONGEST_TEXT = 1000
+_CERTIFICATE = "x509_pem_cert"
+_HEALTH_WATCH = HEALTH_CHECK.replace("Check", "Watch")
+_ANSWERED = "OK"
 
 
 class GateInterceptor(grpc.ServerInterceptor):
@@ -28,15 +32,22 @@ class GateInterceptor(grpc.ServerInterceptor):
         The coalition's identifier.
     retailers : tuple of str
         Retailers of the coalition's terms.
+    calls : Calls
+        Admits calls within the caps.
     measurements : Measurements
         Counts the bytes of every message.
     """
 
     def __init__(
-        self, identifier: str, retailers: tuple[str, ...], measurements: Measurements
+        self,
+        identifier: str,
+        retailers: tuple[str, ...],
+        calls: Calls,
+        measurements: Measurements,
     ) -> None:
         self._identifier = identifier
         self._retailers = retailers
+        self._calls = calls
         self._measurements = measurements
         self._log = structlog.get_logger("hecf.rpc")
 
@@ -55,51 +66,76 @@ class GateInterceptor(grpc.ServerInterceptor):
             ),
         }
         if handler.unary_unary:
-            run = self._guarded(handler.unary_unary, method)
+            run = self._guarded(handler.unary_unary, method, _one_request)
             return grpc.unary_unary_rpc_method_handler(run, **counted)
         if handler.stream_unary:
-            run = self._guarded(handler.stream_unary, method)
+            run = self._guarded(handler.stream_unary, method, OpenCall.requests)
             return grpc.stream_unary_rpc_method_handler(run, **counted)
-        if handler.unary_stream and method != HEALTH_CHECK.replace("Check", "Watch"):
-            stream = self._guarded_stream(handler.unary_stream, method)
+        # A watch of the health would hold a thread of the server for as long as its caller likes.
+        if handler.unary_stream and method != _HEALTH_WATCH:
+            stream = self._guarded_stream(handler.unary_stream, method, _one_request)
             return grpc.unary_stream_rpc_method_handler(stream, **counted)
         return None
 
-    def _guarded(self, behaviour: Any, method: str) -> Callable[[Any, Any], Any]:
+    def _guarded(self, behaviour: Any, method: str, read: Any) -> Callable[[Any, Any], Any]:
         def run(request: Any, context: grpc.ServicerContext) -> Any:
+            call = None
             try:
-                self._admit(context, method)
-                return behaviour(request, context)
+                with self._admitted(context, method) as call:
+                    response = behaviour(read(call, request), call)
+                    call.check()
+                    call.send(response)
             except Exception as error:  # every failure gets a public text
-                self._fail(error, context, method)
+                self._fail(_cause(call, error), context, method)
+            self._calls.outcomes[method, _ANSWERED] += 1
+            return response
 
         return run
 
-    def _guarded_stream(self, behaviour: Any, method: str) -> Callable[[Any, Any], Iterator[Any]]:
+    def _guarded_stream(
+        self, behaviour: Any, method: str, read: Any
+    ) -> Callable[[Any, Any], Iterator[Any]]:
         def run(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            call = None
             try:
-                self._admit(context, method)
-                yield from behaviour(request, context)
+                with self._admitted(context, method) as call:
+                    for response in behaviour(read(call, request), call):
+                        call.check()
+                        call.send(response)
+                        yield response
             except Exception as error:  # every failure gets a public text
-                self._fail(error, context, method)
+                self._fail(_cause(call, error), context, method)
+            self._calls.outcomes[method, _ANSWERED] += 1
 
         return run
 
-    def _admit(self, context: grpc.ServicerContext, method: str) -> None:
+    def _admitted(
+        self, context: grpc.ServicerContext, method: str
+    ) -> AbstractContextManager[OpenCall]:
         party = caller(context, self._identifier)
         authorise(party, method, self._retailers)
+        certificates: Any = context.auth_context().get(_CERTIFICATE, (b"",))
+        return self._calls.admitted(
+            context,
+            party,
+            fingerprint_of(certificates[0]),
+            while_draining=method == HEALTH_CHECK,
+        )
 
     def _fail(self, error: Exception, context: grpc.ServicerContext, method: str) -> NoReturn:
         public, identifier = public_error(error)
-        event = "call failed" if identifier else "call refused"
-        fields = {"method": method, "error": type(error).__name__}
-        if identifier:
+        name = type(error).__name__
+        self._calls.outcomes[method, type(public).__name__] += 1
+        if isinstance(error, grpc.RpcError) and not context.is_active():
+            # The caller has gone in the middle of its own upload; nobody reads a status.
+            self._log.info("call ended by its caller", method=method)
+        elif identifier:
             # The text of an unexpected error may hold anything, so only its place is logged.
-            fields |= {"failure": identifier, "at": _place(error)}
-        self._log.warning(event, **fields)
-        context.set_trailing_metadata(((METADATA_KEY, type(public).__name__),))
-        # What a caller sent can stand in the text, and trailers hold a few kilobytes only.
-        context.abort(_status(public), str(public)[:_LONGEST_TEXT])
+            place = {"failure": identifier, "at": _place(error)}
+            self._log.warning("call failed", method=method, error=name, **place)
+        else:
+            self._log.warning("call refused", method=method, error=name)
+        context.abort_with_status(rich_status(public))
         raise AssertionError("abort raises")
 
 
@@ -109,8 +145,14 @@ def caller(context: grpc.ServicerContext, identifier: str) -> Party:
     return authenticated(identifier, list(names))
 
 
-def _status(error: HecfError) -> grpc.StatusCode:
-    return STATUS[type(error)]
+def _one_request(call: OpenCall, request: Any) -> Any:
+    call.receive(request)
+    return request
+
+
+def _cause(call: OpenCall | None, error: Exception) -> Exception:
+    """Return what ended a call: the refusal that reached it from outside, if there is one."""
+    return error if call is None or call.refusal is None else call.refusal
 
 
 def _place(error: Exception) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -24,24 +23,20 @@ from hecf.errors import ConfigurationError, MalformedMessage
 from hecf.measure import Measurements
 from hecf.protocol.released import top_scores_to_bytes
 from hecf.protocol.terms import Terms
+from hecf.rpc.allowed import AllowedCertificates
+from hecf.rpc.calls import Calls
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import Party
 from hecf.rpc.interceptor import GateInterceptor, caller
 from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.quotas import ServerLimits
 from hecf.wire import messages, transfer
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 10.0
 """How long running calls may finish after a stop."""
 
-
-@dataclass(frozen=True)
-class ServerLimits:
-    """Caps of a server: bytes of one message, bytes of one upload, calls at once."""
-
-    message_bytes: int
-    upload_bytes: int
-    concurrent_calls: int
+_SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
@@ -175,6 +170,10 @@ class Server:
         HOST:PORT.
     limits : ServerLimits
     measurements : Measurements
+    allowed : callable
+        Returns the certificates that may call now.
+    current : callable, optional
+        Returns the identity to show now, which may have been renewed.
 
     Raises
     ------
@@ -189,8 +188,12 @@ class Server:
         address: str,
         limits: ServerLimits,
         measurements: Measurements,
+        *,
+        allowed: Callable[[], AllowedCertificates],
+        current: Callable[[], TransportIdentity] | None = None,
     ) -> None:
-        gate = GateInterceptor(terms.identifier, terms.retailers, measurements)
+        self.calls = Calls(limits, allowed)
+        gate = GateInterceptor(terms.identifier, terms.retailers, self.calls, measurements)
         self._server = grpc.server(
             ThreadPoolExecutor(limits.concurrent_calls, thread_name_prefix="call"),
             interceptors=[gate],
@@ -203,9 +206,10 @@ class Server:
         )
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._services: list[str] = []
         self.limits = limits
         try:
-            self.port = self._server.add_secure_port(address, identity.server())
+            self.port = self._server.add_secure_port(address, identity.server(current))
         except RuntimeError:
             raise ConfigurationError(
                 "the address cannot be bound", got=address, expected="a free port of this machine"
@@ -216,22 +220,42 @@ class Server:
         compute_node_pb2_grpc.add_ComputeNodeServiceServicer_to_server(
             ComputeNodeServicer(service, self.limits), self._server
         )
+        self._services.append(_service_name(node_pb2))
 
     def add_key_holder(self, service: KeyHolderService) -> None:
         """Serve a key holder."""
         key_holder_pb2_grpc.add_KeyHolderServiceServicer_to_server(
             KeyHolderServicer(service), self._server
         )
+        self._services.append(_service_name(holder_pb2))
 
     def start(self) -> None:
         """Accept calls."""
         self._server.start()
-        self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        self.calls.watch()
+        for name in ("", *self._services):
+            self._health.set(name, _SERVING)
 
-    def stop(self) -> None:
-        """Refuse new calls, let running ones finish, then stop."""
+    def stop(self, end_waits: Callable[[], None] = lambda: None) -> None:
+        """Say NOT_SERVING, refuse new calls, let running ones finish, then stop (control C28).
+
+        Parameters
+        ----------
+        end_waits : callable
+            Ends what running calls wait for; called once new calls are refused.
+        """
         self._health.enter_graceful_shutdown()
-        self._server.stop(STOP_SECONDS).wait()
+        self.calls.drain()
+        end_waits()
+        self.calls.wait_for_all(STOP_SECONDS)
+        self.calls.close()
+        # Whatever is left is cancelled after a moment for the statuses that are on their way.
+        self._server.stop(0.2).wait()
+
+
+def _service_name(module: Any) -> str:
+    [service] = module.DESCRIPTOR.services_by_name.values()
+    return str(service.full_name)
 
 
 def _first(stream: Iterator[Any], field: str) -> Any:
@@ -248,4 +272,4 @@ def _chunks(stream: Iterable[Any]) -> Iterator[bytes]:
         yield message.chunk
 
 
-__all__ = ["ComputeNodeServicer", "KeyHolderServicer", "Server", "ServerLimits"]
+__all__ = ["ComputeNodeServicer", "KeyHolderServicer", "Server"]

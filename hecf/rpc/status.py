@@ -1,22 +1,32 @@
 """One table from deliberate errors to gRPC statuses, and its inverse for clients.
 
 The text of a :class:`~hecf.errors.HecfError` is public by construction and travels as the status
-message; its class travels in trailing metadata. Anything else becomes a constant text with an
-opaque identifier that the log of the party repeats (control C25).
+message; its class travels as the reason of a ``google.rpc.ErrorInfo`` in the status details, where
+tools such as grpcurl and clients in other languages read it (google/rpc/error_details.proto).
+Anything else becomes a constant text with an opaque identifier that the log of the party repeats
+(control C25).
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from hecf import errors
 from hecf.errors import HecfError, InternalFailure
 
-METADATA_KEY = "hecf-error"
+DOMAIN = "hecf"
+"""Domain of every reason in the status details."""
+
+_LONGEST_TEXT = 1000
 
 STATUS: Mapping[type[HecfError], grpc.StatusCode] = MappingProxyType(
     {
@@ -44,7 +54,13 @@ _HANDSHAKE_FAILURES = {
 }
 """How gRPC words a handshake that no second attempt will mend; the first that fits counts."""
 
-_CLASSES = {cls.__name__: cls for cls in STATUS}
+
+def reason_of(cls: type[HecfError]) -> str:
+    """Machine-readable name of a deliberate error: MALFORMED_MESSAGE for MalformedMessage."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).upper()
+
+
+_CLASSES = {reason_of(cls): cls for cls in STATUS}
 
 
 def public_error(error: BaseException) -> tuple[HecfError, str | None]:
@@ -63,6 +79,17 @@ def public_error(error: BaseException) -> tuple[HecfError, str | None]:
     return InternalFailure(f"internal failure {identifier}"), identifier
 
 
+def rich_status(public: HecfError) -> Any:
+    """Return the gRPC status of a public error, with its reason in the details."""
+    # What a caller sent can stand in the text, and trailers hold a few kilobytes only.
+    text = str(public)[:_LONGEST_TEXT]
+    details = status_pb2.Status(code=STATUS[type(public)].value[0], message=text)
+    details.details.add().Pack(
+        error_details_pb2.ErrorInfo(reason=reason_of(type(public)), domain=DOMAIN)
+    )
+    return rpc_status.to_status(details)
+
+
 def from_rpc_error(error: grpc.RpcError, peer: str) -> HecfError:
     """Return the deliberate error that a failed call stands for.
 
@@ -74,8 +101,7 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> HecfError:
     """
     code = error.code()
     details = error.details() or ""
-    names = [str(m.value) for m in error.trailing_metadata() or () if m.key == METADATA_KEY]
-    cls = _CLASSES.get(names[0]) if names else None
+    cls = _CLASSES.get(_reason(error))
     if cls is not None:
         return cls(details)
     if code == grpc.StatusCode.UNAVAILABLE:
@@ -90,3 +116,16 @@ def from_rpc_error(error: grpc.RpcError, peer: str) -> HecfError:
     if code == grpc.StatusCode.UNIMPLEMENTED:
         return errors.Mismatch(f"{peer} does not know this method; the versions differ")
     return InternalFailure(f"{peer} failed")
+
+
+def _reason(error: grpc.RpcError) -> str:
+    """Read the reason of a failed call; what another party's details hold otherwise is ignored."""
+    info = error_details_pb2.ErrorInfo()
+    try:
+        status = rpc_status.from_call(error)
+        for detail in status.details if status else ():
+            if detail.Unpack(info) and info.domain == DOMAIN:
+                return str(info.reason)
+    except (ValueError, DecodeError):
+        return ""
+    return ""

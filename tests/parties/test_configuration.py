@@ -79,7 +79,7 @@ NODE_KIT = (
     RETAILER_KIT[: RETAILER_KIT.index("[data]")]
     .replace('"retailer"', '"compute-node"')
     .replace('"grocer"', '"compute-node"')
-    .replace('pseudonym_key = "pseudonym.key"\ndirectory = "directory.txt"\n', "")
+    .replace('pseudonym_key = "pseudonym.key"\ndirectory = "directory.txt"\n', 'allowed = "a"\n')
 )
 
 KEY_HOLDER_KIT = NODE_KIT.replace('"compute-node"', '"key-holder"').replace(
@@ -331,6 +331,7 @@ def test_kits_of_all_roles_are_read(tmp_path: Path, text: str) -> None:
     assert (files.directory is not None) == retailer
     assert (configuration.data is not None) == retailer
     assert (files.storage_key is not None) == (configuration.party.role == "key-holder")
+    assert (files.allowed is None) == retailer
     assert configuration.limits.concurrent_calls == 32
 
 
@@ -346,6 +347,8 @@ compute-node: [files] => [files]⏎storage_key = "x" :: files.storage_key | no s
 retailer: [files] => [files]⏎storage_key = "x" :: files.storage_key | no storage_key
 retailer: pseudonym_key = "pseudonym.key" => :: files.pseudonym_key | nothing | a file
 retailer: directory = "directory.txt" => :: files.directory | nothing | a file
+retailer: [files] => [files]⏎allowed = "x" :: files.allowed | no allowed
+compute-node: allowed = "a" => :: files.allowed | nothing | a file
 key-holder: storage_key = "storage.key" => :: files.storage_key | nothing | a file
 retailer: [data]⏎interactions = "/data/grocer.parquet" => :: data | nothing | a table
 compute-node: [files] => [data]⏎source = "complete-journey"⏎[files] :: data | a table | no data

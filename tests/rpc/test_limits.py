@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from coalitions import identity_of, make_client, make_terms
+from coalitions import AnyCertificate, identity_of, make_client, make_terms
 
 from hecf.api.v1 import compute_node_pb2 as pb2
 from hecf.api.v1 import compute_node_pb2_grpc
@@ -23,7 +23,8 @@ from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party, server_name
-from hecf.rpc.server import Server, ServerLimits
+from hecf.rpc.quotas import ServerLimits
+from hecf.rpc.server import Server
 from hecf.rpc.status import from_rpc_error
 from hecf.rpc.store import BlockStore
 from hecf.wire import messages, transfer
@@ -50,6 +51,7 @@ class Node:
             "127.0.0.1:0",
             LIMITS,
             Measurements(),
+            allowed=AnyCertificate,
         )
         self.server.add_compute_node(self.service)
         self.server.start()

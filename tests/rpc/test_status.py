@@ -16,11 +16,14 @@ import grpc
 import pytest
 import structlog
 from coalitions import GrpcCoalition, make_terms
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 
 from hecf import errors
+from hecf.api.v1 import compute_node_pb2, compute_node_pb2_grpc
 from hecf.errors import HecfError, InternalFailure, InvalidInput, MalformedMessage, PartyMissing
 from hecf.protocol.tasks import GramTask
-from hecf.rpc.status import STATUS, from_rpc_error, public_error
+from hecf.rpc.status import STATUS, from_rpc_error, public_error, reason_of
 from parties.serve import configure_logging
 
 SECRET = "secret path /etc/x of shopper 4711"
@@ -148,11 +151,19 @@ def test_a_long_text_is_cut_and_still_arrives(coalition: GrpcCoalition) -> None:
     assert len(str(got.value)) <= 1000
 
 
+def details_of(reason: str, code: int = 13, text: str = SECRET) -> tuple[str, bytes]:
+    """A trailer that names a reason, as any gRPC server would write it."""
+    status = status_pb2.Status(code=code, message=text)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain="hecf"))
+    return "grpc-status-details-bin", status.SerializeToString()
+
+
 class Failed(grpc.RpcError):
     """A failed call as gRPC hands it to a client."""
 
     def __init__(self, code: grpc.StatusCode, details: str | None, *names: str) -> None:
-        self._answer = code, details, [("hecf-error", name) for name in names]
+        trailers = [details_of(name, code.value[0], details or "") for name in names]
+        self._answer = code, details, trailers
 
     def code(self) -> grpc.StatusCode:
         return self._answer[0]
@@ -161,8 +172,7 @@ class Failed(grpc.RpcError):
         return self._answer[1]
 
     def trailing_metadata(self) -> Any:
-        pairs = [type("Pair", (), {"key": key, "value": value}) for key, value in self._answer[2]]
-        return tuple(pairs) or None
+        return tuple(self._answer[2]) or None
 
 
 @pytest.mark.parametrize(
@@ -189,9 +199,38 @@ def test_an_error_of_the_connection_names_the_peer_and_hides_the_details(
 
 
 def test_an_unknown_class_on_the_wire_is_no_class_of_ours() -> None:
-    for name in ("HecfError", "SystemExit", "PartyFailed", ""):
+    for name in ("HecfError", "SystemExit", "PARTY_FAILED", "MalformedMessage", ""):
         error = from_rpc_error(Failed(grpc.StatusCode.INTERNAL, SECRET, name), "the node")
         assert type(error) is InternalFailure
         assert str(error) == "the node failed"
-    known = from_rpc_error(Failed(grpc.StatusCode.INTERNAL, "cut", "MalformedMessage"), "the node")
+    known = from_rpc_error(Failed(grpc.StatusCode.INTERNAL, "cut", "MALFORMED_MESSAGE"), "the node")
     assert type(known) is MalformedMessage
+
+
+def test_details_that_do_not_parse_or_contradict_the_status_are_ignored() -> None:
+    wrong = [
+        ("grpc-status-details-bin", b"\xff" * 50),
+        ("grpc-status-details-bin", b""),
+        details_of("MALFORMED_MESSAGE", 3),  # another code than the call's
+        details_of("MALFORMED_MESSAGE", 13, "another text"),
+    ]
+    for trailer in wrong:
+        failed = Failed(grpc.StatusCode.INTERNAL, SECRET)
+        failed._answer = grpc.StatusCode.INTERNAL, SECRET, [trailer]
+        assert type(from_rpc_error(failed, "the node")) is InternalFailure, trailer
+    failed._answer = grpc.StatusCode.INTERNAL, SECRET, [details_of("MALFORMED_MESSAGE")]
+    assert type(from_rpc_error(failed, "the node")) is MalformedMessage
+
+
+def test_the_details_name_a_reason_for_other_languages(coalition: GrpcCoalition) -> None:
+    coalition.node_service.await_score_task = fail_with(  # type: ignore[method-assign]
+        errors.PartyMissing("birch did not act")
+    )
+    stub = compute_node_pb2_grpc.ComputeNodeServiceStub(coalition.node("alder")._channel)  # type: ignore[attr-defined]
+    with pytest.raises(grpc.RpcError) as got:
+        stub.AwaitScore(compute_node_pb2.AwaitScoreRequest(target="birch"), timeout=10)
+    status = rpc_status.from_call(got.value)
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert (info.domain, info.reason) == ("hecf", "PARTY_MISSING")
+    assert len({reason_of(kind) for kind in CLASSES}) == len(CLASSES)

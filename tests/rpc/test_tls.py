@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from coalitions import LIMITS, identity_of, make_client, make_terms
+from coalitions import LIMITS, AnyCertificate, identity_of, make_client, make_terms
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -57,7 +57,9 @@ def serve() -> Iterator[Callable[[TransportIdentity], tuple[str, Recorder]]]:
 
     def begin(identity: TransportIdentity) -> tuple[str, Recorder]:
         recorder: Any = Recorder()
-        server = Server(TERMS, identity, "127.0.0.1:0", LIMITS, Measurements())
+        server = Server(
+            TERMS, identity, "127.0.0.1:0", LIMITS, Measurements(), allowed=AnyCertificate
+        )
         server.add_compute_node(recorder)
         server.start()
         servers.append(server)
