@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from hecf.api.v1 import tasks_pb2
 from hecf.errors import HecfError, InternalFailure
 from hecf.he.modular import Float
 from hecf.measure import Measurements
 from hecf.privacy.release import TopScores
-from hecf.protocol.released import top_scores_from_bytes, top_scores_to_bytes
-from hecf.protocol.tasks import GramTask, ScoreTask
+from hecf.protocol.released import ReleasedSum, top_scores_from_bytes, top_scores_to_bytes
+from hecf.protocol.tasks import GramTask, ScoreTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
+from hecf.wire import messages
 from parties.keystore import KeyStore
 from parties.kit import Kit
 from parties.lifetime import die_with_parent, leave_signals_to_parent
@@ -66,8 +68,12 @@ class WorkerReleaser:
 
     def scores(self, task: ScoreTask, product: bytes) -> TopScores:
         """Decrypt scores and release the best."""
-        data = self._run(_release_scores, task.target, task.rows, task.items, product)
-        return top_scores_from_bytes(task, data)
+        return top_scores_from_bytes(task, self._run(_release_scores, _sent(task), product))
+
+    def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
+        """Decrypt a sum and release it."""
+        data = self._run(_release_sum, _sent(task), total, contributors)
+        return ReleasedSum.from_bytes(task, data)
 
     def close(self) -> None:
         """End the worker."""
@@ -116,10 +122,28 @@ def _release_gram(product: bytes) -> Job:
     )
 
 
-def _release_scores(target: str, rows: tuple[int, ...], items: int, product: bytes) -> Job:
+def _release_scores(message: bytes, product: bytes) -> Job:
     kit, releaser = _ready()
-    task = ScoreTask(kit.terms, target, rows, items)
+    task = _received(message, kit)
+    if not isinstance(task, ScoreTask):
+        raise InternalFailure("the task is of another kind")
     return _measured(releaser, lambda: top_scores_to_bytes(task, releaser.scores(task, product)))
+
+
+def _release_sum(message: bytes, total: bytes, contributors: tuple[str, ...]) -> Job:
+    kit, releaser = _ready()
+    task = _received(message, kit)
+    if not isinstance(task, SumTask):
+        raise InternalFailure("the task is of another kind")
+    return _measured(releaser, lambda: releaser.sum(task, total, contributors).to_bytes(task))
+
+
+def _sent(task: Task) -> bytes:
+    return messages.task_message(task).SerializeToString()
+
+
+def _received(message: bytes, kit: Kit) -> Task:
+    return messages.task(tasks_pb2.Task.FromString(message), kit.terms)
 
 
 def _measured(releaser: LocalReleaser, job: Any) -> Job:

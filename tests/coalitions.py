@@ -277,7 +277,8 @@ def columns(terms: Terms, seed: int) -> np.ndarray:
 def unchecked_task(terms: Terms, target: str, rows: tuple[int, ...], items: int) -> ScoreTask:
     """A score task as a malicious party would send it, past the checks of its constructor."""
     task = object.__new__(ScoreTask)
-    for name, value in (("terms", terms), ("target", target), ("rows", rows), ("items", items)):
+    content = {"terms": terms, "target": target, "rows": rows, "items": items}
+    for name, value in {**content, "identifier": "0" * 64}.items():
         object.__setattr__(task, name, value)
     return task
 

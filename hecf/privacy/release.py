@@ -106,8 +106,14 @@ class ReleaseGate:
         self._check(decrypted.plan, SCORE)
         return flooded(decrypted, self._random)
 
-    def total(self, decrypted: Decrypted[SumPlan]) -> Float:
+    def total(self, decrypted: Decrypted[SumPlan], contributors: int | None = None) -> Float:
         """Release an exact sum, float64 of shape (values,).
+
+        Parameters
+        ----------
+        decrypted : Decrypted
+        contributors : int, optional
+            Parties that contributed, if some of those that the plan has room for dropped out.
 
         Raises
         ------
@@ -120,7 +126,7 @@ class ReleaseGate:
         Nothing hides a contribution but the others', unless each contributor adds noise of its
         own before it encrypts.
         """
-        summands = decrypted.plan.summands
+        summands = decrypted.plan.summands if contributors is None else contributors
         if summands < self._policy.minimum_contributors:
             raise ReleaseRefused(
                 "a sum has too few contributors",

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from hecf.errors import UnknownTask
 from hecf.he.item_model import ItemModel
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import Evaluator, Scheme, Serialised
-from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, Task
+from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task
 
 ReadPart = Callable[[Part], bytes]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """An encrypted result, and what it was computed from.
+
+    Parameters
+    ----------
+    data : bytes
+    used : mapping of Part to str
+        SHA-256 of every contribution that went into the result, in hexadecimal.
+    """
+
+    data: bytes
+    used: Mapping[Part, str]
 
 
 def check_part(task: Task, part: Part, data: bytes, scheme: Scheme) -> None:
@@ -22,24 +38,14 @@ def check_part(task: Task, part: Part, data: bytes, scheme: Scheme) -> None:
         If it is not what the task's plan says.
     """
     _, what = part
-    if what == MODEL:
+    if isinstance(task, ScoreTask) and what == MODEL:
         ItemModel.from_bytes(task.plan, data)
     else:
         scheme.operand(task.plan, what, data)
 
 
-def compute(
-    task: Task, result: str, read: ReadPart, scheme: Scheme, evaluator: Evaluator
-) -> Serialised:
-    """Compute one result of a task from its contributions.
-
-    Parameters
-    ----------
-    task : GramTask or ScoreTask
-    result : str
-        One of ``task.results``.
-    read : callable
-        Returns the bytes of a contribution.
+def parts_of(task: Task, result: str) -> list[Part]:
+    """Return the contributions that a result is computed from.
 
     Raises
     ------
@@ -50,10 +56,35 @@ def compute(
         raise UnknownTask("the task has no such result", got=result)
     if isinstance(task, GramTask):
         first, second = result.split("/")
-        left = scheme.operand(task.plan, LEFT, read((first, LEFT)))
-        right = scheme.operand(task.plan, RIGHT, read((second, RIGHT)))
-        return evaluator.gram(left, right)
-    return _scores(task, read, scheme, evaluator)
+        return [(first, LEFT), (second, RIGHT)]
+    return task.parts
+
+
+def compute(
+    task: Task, result: str, read: ReadPart, scheme: Scheme, evaluator: Evaluator
+) -> Serialised:
+    """Compute one result of a task from its contributions.
+
+    Parameters
+    ----------
+    task : Task
+    result : str
+        One of ``task.results``.
+    read : callable
+        Returns the bytes of a contribution.
+
+    Raises
+    ------
+    UnknownTask
+        If the task has no such result.
+    """
+    parts = parts_of(task, result)
+    if isinstance(task, ScoreTask):
+        return _scores(task, read, scheme, evaluator)
+    operands = [scheme.operand(task.plan, part[1], read(part)) for part in parts]
+    if isinstance(task, SumTask):
+        return evaluator.sum(operands, list(task.weights))
+    return evaluator.gram(*operands)
 
 
 def _scores(task: ScoreTask, read: ReadPart, scheme: Scheme, evaluator: Evaluator) -> Serialised:

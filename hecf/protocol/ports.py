@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from hecf.privacy.release import TopScores
-from hecf.protocol.released import ReleasedBlocks
-from hecf.protocol.tasks import GramTask, Part, ScoreTask, Task
+from hecf.protocol.computation import Computed
+from hecf.protocol.released import ReleasedBlocks, ReleasedSum
+from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 
 
@@ -25,19 +26,19 @@ class ComputeNode(Protocol):
         """Hand over the coalition's public key (key holder only)."""
         ...
 
-    def declare(self, task: ScoreTask) -> None:
-        """Declare a score task (its target only)."""
+    def declare(self, task: DeclaredTask) -> None:
+        """Declare a task (its declarer only)."""
         ...
 
-    def await_score_task(self, terms: Terms, target: str) -> ScoreTask:
-        """Wait until a target has declared its score task."""
+    def await_task(self, terms: Terms, name: str) -> Task:
+        """Wait until a task of a name has been declared."""
         ...
 
     def contribute(self, task: Task, what: str, data: bytes) -> None:
         """Upload the caller's part of a task."""
         ...
 
-    def fetch(self, task: Task, result: str) -> bytes:
+    def fetch(self, task: Task, result: str) -> Computed:
         """Wait for a result and download it (key holder only)."""
         ...
 
@@ -61,5 +62,6 @@ class KeyHolder(Protocol):
         """Wait for the released best items (the task's target only)."""
         ...
 
-
-__all__ = ["ComputeNode", "KeyHolder", "Part"]
+    def release_sum(self, task: SumTask) -> ReleasedSum:
+        """Wait for a released sum (its recipients only)."""
+        ...

@@ -15,10 +15,11 @@ from hecf.errors import MalformedMessage
 from hecf.he.matrices import header, open_header
 from hecf.he.modular import Float
 from hecf.privacy.release import TopScores
-from hecf.protocol.tasks import GramTask, ScoreTask
+from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
 
 KIND_RELEASED_BLOCKS = 8
 KIND_RELEASED_SCORES = 9
+KIND_RELEASED_SUM = 11
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,49 @@ def top_scores_from_bytes(task: ScoreTask, data: bytes) -> TopScores:
     if items.min() < 0 or items.max() >= task.items or not np.isfinite(scores).all():
         raise MalformedMessage("released scores do not fit the catalogue")
     return TopScores(items, scores)
+
+
+@dataclass(frozen=True)
+class ReleasedSum:
+    """An exact sum of vectors, and whose vectors are in it.
+
+    Parameters
+    ----------
+    values : float64 array, shape (task.values,)
+    contributors : tuple of str
+        Retailers whose vectors were added, in the order of the task.
+    """
+
+    values: Float
+    contributors: tuple[str, ...]
+
+    def to_bytes(self, task: SumTask) -> bytes:
+        """Header, one octet for every declared contributor (1 if it is in the sum), and values."""
+        present = bytes(name in self.contributors for name in task.contributors)
+        values = np.ascontiguousarray(self.values, dtype="<f8").tobytes()
+        return header(KIND_RELEASED_SUM, bytes.fromhex(task.identifier)) + present + values
+
+    @classmethod
+    def from_bytes(cls, task: SumTask, data: bytes) -> ReleasedSum:
+        """Parse.
+
+        Raises
+        ------
+        Mismatch, MalformedMessage
+            If the bytes are for another task, not finite, or of fewer contributors than agreed.
+        """
+        count = len(task.contributors)
+        length = count + 8 * task.values
+        body = open_header(data, KIND_RELEASED_SUM, bytes.fromhex(task.identifier), length)
+        present = bytes(body[:count])
+        values = np.frombuffer(body[count:], dtype="<f8").astype(np.float64)
+        if not np.isfinite(values).all() or not set(present) <= {0, 1}:
+            raise MalformedMessage("a released sum is not finite or not of this format")
+        names = tuple(name for name, there in zip(task.contributors, present, strict=True) if there)
+        if len(names) < task.terms.minimum_contributors:
+            raise MalformedMessage(
+                "a released sum has too few contributors",
+                got=len(names),
+                expected=f"at least {task.terms.minimum_contributors}",
+            )
+        return cls(values, names)

@@ -149,12 +149,11 @@ class VerticalRetailer:
         target: str,
     ) -> None:
         """Contribute this retailer's share of the embeddings of another's members."""
-        task = self._node.await_score_task(self._terms, target)
-        if task.target != target:
+        name = ScoreTask.name_of(target)
+        task = self._node.await_task(self._terms, name)
+        if not isinstance(task, ScoreTask) or task.name != name:
             raise Mismatch(
-                "the compute node answers with another retailer's task",
-                got=task.target,
-                expected=target,
+                "the compute node answers with another task", got=task.name, expected=name
             )
         share = embedding.shoppers[list(task.rows)] @ ridge.maps[self._name, target]
         # The plan covers entries up to the bound; an outlier is clipped rather than refused.

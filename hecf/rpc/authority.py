@@ -15,14 +15,13 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         _NODE + "Join": frozenset({RETAILER, KEY_HOLDER}),
         _NODE + "PublishKey": frozenset({KEY_HOLDER}),
-        _NODE + "DeclareScore": frozenset({RETAILER}),
-        _NODE + "AwaitScore": frozenset({RETAILER}),
+        _NODE + "Declare": frozenset({RETAILER}),
+        _NODE + "AwaitTask": frozenset({RETAILER}),
         _NODE + "Contribute": frozenset({RETAILER}),
         _NODE + "FetchResult": frozenset({KEY_HOLDER}),
         _HOLDER + "Join": frozenset({RETAILER}),
         _HOLDER + "GetPublicKey": frozenset({RETAILER}),
-        _HOLDER + "ReleaseBlocks": frozenset({RETAILER}),
-        _HOLDER + "ReleaseScores": frozenset({RETAILER}),
+        _HOLDER + "Release": frozenset({RETAILER}),
     }
 )
 """Roles that may call each method."""

@@ -14,8 +14,9 @@ from hecf.api.v1 import key_holder_pb2 as holder_pb2
 from hecf.errors import MalformedMessage, Unavailable
 from hecf.measure import Measurements
 from hecf.privacy.release import TopScores
-from hecf.protocol.released import ReleasedBlocks, top_scores_from_bytes
-from hecf.protocol.tasks import GramTask, ScoreTask, Task
+from hecf.protocol.computation import Computed
+from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_from_bytes
+from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.counting import CountingChannel
 from hecf.rpc.credentials import TransportIdentity
@@ -72,17 +73,20 @@ class _Client:
         with self._measurements.stage("transfer"):
             return self._call(method, requests)
 
-    def _download(self, method: Callable[..., Iterator[Any]], request: Any) -> bytes:
+    def _download(
+        self, method: Callable[..., Iterator[Any]], request: Any, first_field: str = "manifest"
+    ) -> tuple[Any, bytes]:
+        """Return the first message of a stream and the payload that follows."""
         try:
             stream = method(request, timeout=self._timeout)
             first = next(stream, None)
-            if first is None or first.WhichOneof("content") != "manifest":
+            if first is None or first.WhichOneof("content") != first_field:
                 raise MalformedMessage("a download starts with another message")
+            manifest = first.manifest if first_field == "manifest" else first.header.manifest
             # The wait for the first message is not transfer; what follows is.
             with self._measurements.stage("transfer"):
-                return transfer.gather(
-                    first.manifest, (message.chunk for message in stream), self._limits
-                )
+                chunks = (message.chunk for message in stream)
+                return first, transfer.gather(manifest, chunks, self._limits)
         except grpc.RpcError as error:
             raise from_rpc_error(error, self._peer) from None
 
@@ -121,15 +125,14 @@ class ComputeNodeClient(_Client):
 
         self._upload(self._stub.PublishKey, requests())
 
-    def declare(self, task: ScoreTask) -> None:
-        """Declare a score task."""
-        request = node_pb2.DeclareScoreRequest(task=messages.score_task_message(task))
-        self._call(self._stub.DeclareScore, request)
+    def declare(self, task: DeclaredTask) -> None:
+        """Declare a task."""
+        self._call(self._stub.Declare, node_pb2.DeclareRequest(task=messages.task_message(task)))
 
-    def await_score_task(self, terms: Terms, target: str) -> ScoreTask:
-        """Wait until a target has declared its score task."""
-        answer = self._call(self._stub.AwaitScore, node_pb2.AwaitScoreRequest(target=target))
-        return messages.score_task(answer.task, terms)
+    def await_task(self, terms: Terms, name: str) -> Task:
+        """Wait until a task of a name has been declared."""
+        answer = self._call(self._stub.AwaitTask, node_pb2.AwaitTaskRequest(name=name))
+        return messages.task(answer.task, terms)
 
     def contribute(self, task: Task, what: str, data: bytes) -> None:
         """Upload the caller's part of a task."""
@@ -146,11 +149,12 @@ class ComputeNodeClient(_Client):
 
         self._upload(self._stub.Contribute, requests())
 
-    def fetch(self, task: Task, result: str) -> bytes:
+    def fetch(self, task: Task, result: str) -> Computed:
         """Wait for a result and download it."""
         identifier = messages.identifier_bytes(task.identifier)
         request = node_pb2.FetchResultRequest(task_id=identifier, result=result)
-        return self._download(self._stub.FetchResult, request)
+        first, data = self._download(self._stub.FetchResult, request, "header")
+        return Computed(data, messages.contributions(first.header.used))
 
 
 class KeyHolderClient(_Client):
@@ -171,15 +175,22 @@ class KeyHolderClient(_Client):
 
     def public_key(self, terms: Terms) -> bytes:
         """Download the public key."""
-        return self._download(self._stub.GetPublicKey, holder_pb2.GetPublicKeyRequest())
+        return self._download(self._stub.GetPublicKey, holder_pb2.GetPublicKeyRequest())[1]
 
     def release_blocks(self, task: GramTask) -> ReleasedBlocks:
         """Wait for the released Gram blocks."""
-        identifier = messages.identifier_bytes(task.identifier)
-        request = holder_pb2.ReleaseBlocksRequest(task_id=identifier)
-        return ReleasedBlocks.from_bytes(task, self._download(self._stub.ReleaseBlocks, request))
+        return ReleasedBlocks.from_bytes(task, self._release(task))
 
     def release_scores(self, task: ScoreTask) -> TopScores:
         """Wait for the released best items."""
-        request = holder_pb2.ReleaseScoresRequest(task=messages.score_task_message(task))
-        return top_scores_from_bytes(task, self._download(self._stub.ReleaseScores, request))
+        return top_scores_from_bytes(task, self._release(task))
+
+    def release_sum(self, task: SumTask) -> ReleasedSum:
+        """Wait for a released sum."""
+        return ReleasedSum.from_bytes(task, self._release(task))
+
+    def _release(self, task: Task) -> bytes:
+        request = holder_pb2.ReleaseRequest(
+            task_id=messages.identifier_bytes(task.identifier), task=messages.task_message(task)
+        )
+        return self._download(self._stub.Release, request)[1]

@@ -10,12 +10,13 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from hecf.errors import Conflict, Mismatch, PermissionDenied, UnknownTask
+from hecf.errors import Conflict, InvalidInput, Mismatch, PermissionDenied, UnknownTask
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import Evaluator, scheme_by_name
 from hecf.measure import Measurements
-from hecf.protocol.computation import check_part, compute
-from hecf.protocol.tasks import GramTask, Part, ScoreTask, Task, TaskState, gram_plan
+from hecf.protocol.computation import Computed, check_part, compute, parts_of
+from hecf.protocol.state import TaskState
+from hecf.protocol.tasks import GramTask, Part, Task, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import Party
 from hecf.rpc.store import BlockStore
@@ -56,7 +57,7 @@ class ComputeNodeService:
         self._key: bytes | None = None
         gram = GramTask(terms)
         self._states: dict[str, TaskState] = {gram.identifier: TaskState(gram)}
-        self._targets: dict[str, ScoreTask] = {}
+        self._names: dict[str, str] = {gram.name: gram.identifier}
         self._results: dict[tuple[str, str], str] = {}
         self._computing = threading.Lock()
         self.received: dict[str, int] = {}
@@ -75,39 +76,42 @@ class ComputeNodeService:
                 raise Conflict("another public key was published for this coalition")
             self._key = public_key
 
-    def declare(self, party: Party, task: ScoreTask) -> None:
-        """Take a score task from its target.
+    def declare(self, party: Party, task: Task) -> None:
+        """Take a task from its declarer.
 
         Raises
         ------
+        InvalidInput
+            If the terms define the task already.
         PermissionDenied
-            If the caller is not the target.
+            If the caller is not the declarer.
         Conflict
-            If the target has declared another task.
+            If another task of that name was declared.
         """
-        if party.name != task.target:
-            raise PermissionDenied("only its target declares a score task")
+        if isinstance(task, GramTask):
+            raise InvalidInput("the terms define this task; it is not declared", got=task.name)
+        if party.name != task.declarer:
+            raise PermissionDenied("only its declarer declares a task", expected=task.declarer)
         with self._board.change():
-            known = self._targets.get(task.target)
-            if known is not None and known != task:
-                raise Conflict("this retailer has declared another score task")
-            self._targets[task.target] = task
+            if self._names.setdefault(task.name, task.identifier) != task.identifier:
+                raise Conflict("another task of this name was declared", got=task.name)
             self._states.setdefault(task.identifier, TaskState(task))
 
-    def await_score_task(self, party: Party, target: str, active: Active = always) -> ScoreTask:
-        """Wait until a target has declared its task.
+    def await_task(self, party: Party, name: str, active: Active = always) -> Task:
+        """Wait until a task of a name has been declared.
 
         Raises
         ------
         UnknownTask
-            If there is no such retailer.
+            If no retailer could declare it.
         PartyMissing
-            If the target does not declare in time.
+            If it is not declared in time.
         """
-        if target not in self.terms.retailers:
+        declarer = name.partition("/")[2].partition("/")[0]
+        if name not in self._names and declarer not in self.terms.retailers:
             raise UnknownTask("no such task")
-        self._board.wait(lambda: target in self._targets, lambda: target, active)
-        return self._targets[target]
+        self._board.wait(lambda: name in self._names, lambda: declarer, active)
+        return self._states[self._names[name]].task
 
     def contribute(self, party: Party, identifier: str, side: str, data: bytes) -> bool:
         """Take a retailer's part of a task; the retailer's name is that of its certificate.
@@ -138,8 +142,10 @@ class ComputeNodeService:
             self.received[party.name] = self.received.get(party.name, 0) + len(data)
         return accepted
 
-    def fetch(self, party: Party, identifier: str, result: str, active: Active = always) -> bytes:
-        """Wait for a result and return its bytes.
+    def fetch(
+        self, party: Party, identifier: str, result: str, active: Active = always
+    ) -> Computed:
+        """Wait for a result; return its bytes and what it was computed from.
 
         Raises
         ------
@@ -161,7 +167,8 @@ class ComputeNodeService:
             if digest is None:
                 digest = self._store.put(self._compute(state, result))
                 self._results[identifier, result] = digest
-        return self._store.get(digest)
+        used = {part: state.digest(part) for part in parts_of(state.task, result)}
+        return Computed(self._store.get(digest), used)
 
     def close(self) -> None:
         """End every wait; calls that compute go on to their end."""

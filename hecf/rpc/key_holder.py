@@ -8,17 +8,18 @@ from typing import Protocol
 
 import numpy as np
 
-from hecf.errors import PermissionDenied, UnknownTask
+from hecf.errors import Mismatch, PermissionDenied
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float
-from hecf.he.plan import ProductPlan
+from hecf.he.plan import LEFT, ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
 from hecf.privacy.release import ReleaseBudget, ReleaseGate, TopScores
+from hecf.protocol.computation import Computed, parts_of
 from hecf.protocol.ports import ComputeNode
-from hecf.protocol.released import ReleasedBlocks
-from hecf.protocol.tasks import SCORES, GramTask, ScoreTask
+from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_to_bytes
+from hecf.protocol.tasks import SCORES, TOTAL, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import Party
 
@@ -32,6 +33,10 @@ class Releaser(Protocol):
 
     def scores(self, task: ScoreTask, product: bytes) -> TopScores:
         """Release the best items of every shopper."""
+        ...
+
+    def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
+        """Release a sum of the vectors of some contributors."""
         ...
 
 
@@ -72,6 +77,15 @@ class LocalReleaser:
         with self.measurements.stage("release"):
             return self._gate.top_scores(decrypted)
 
+    def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
+        """Decrypt a sum and release it."""
+        with self.measurements.stage("decrypt"):
+            operand = self._scheme.operand(task.plan, LEFT, total)
+            decrypted = self._decryptor.decrypt_sum(task.plan, operand)
+        with self.measurements.stage("release"):
+            values = self._gate.total(decrypted, len(contributors))
+        return ReleasedSum(values, contributors)
+
 
 class KeyHolderService:
     """Fetches results of tasks from the node, releases them, and keeps what it released.
@@ -104,53 +118,64 @@ class KeyHolderService:
         self._budget = budget
         self._record = record
         self._lock = threading.Lock()
-        self._blocks: ReleasedBlocks | None = None
-        self._scores: dict[str, TopScores] = {}
-        self.released: dict[str, int] = {"gram numbers": 0, "shopper lists": 0}
+        self._released: dict[str, bytes] = {}
+        self.released: dict[str, int] = {"gram numbers": 0, "shopper lists": 0, "sum numbers": 0}
 
-    def release_blocks(self, party: Party, identifier: str) -> tuple[GramTask, ReleasedBlocks]:
-        """Release every Gram block, once; later calls return the same numbers.
-
-        Raises
-        ------
-        UnknownTask
-            If the identifier is another task's.
-        LimitExceeded
-            If the budget of releases is used up.
-        """
-        task = GramTask(self.terms)
-        if identifier != task.identifier:
-            raise UnknownTask("no such task")
-        with self._lock:
-            if self._blocks is None:
-                blocks = {}
-                for pair, result in zip(task.pairs, task.results, strict=True):
-                    product = self._node.fetch(task, result)
-                    self._spend(task.plan)
-                    blocks[pair] = self._releaser.gram(task, product)
-                self._blocks = ReleasedBlocks(blocks)
-                self.released["gram numbers"] += sum(block.size for block in blocks.values())
-            return task, self._blocks
-
-    def release_scores(self, party: Party, task: ScoreTask) -> TopScores:
-        """Release the best items of every shopper of a task, to its target only.
+    def release(self, party: Party, task: Task) -> bytes:
+        """Release the results of a task to a recipient, once; later calls return the same bytes.
 
         Raises
         ------
         PermissionDenied
-            If the caller is not the target.
+            If the caller is no recipient of the task.
+        UnknownTask
+            If the node knows no such task.
         LimitExceeded
             If the budget of releases is used up.
+        Mismatch
+            If the node used other contributions than those of the task.
         """
-        if party.name != task.target:
-            raise PermissionDenied("only its target receives the scores of a task")
+        if party.name not in task.recipients:
+            raise PermissionDenied("only its recipients receive the results of a task")
         with self._lock:
-            if task.identifier not in self._scores:
-                product = self._node.fetch(task, SCORES)
-                self._spend(task.plan)
-                self._scores[task.identifier] = self._releaser.scores(task, product)
-                self.released["shopper lists"] += len(task.rows)
-            return self._scores[task.identifier]
+            data = self._released.get(task.identifier)
+            if data is None:
+                data = self._released[task.identifier] = self._release(task)
+            return data
+
+    def _release(self, task: Task) -> bytes:
+        if isinstance(task, GramTask):
+            return self._blocks(task).to_bytes(task)
+        if isinstance(task, ScoreTask):
+            computed = self._fetch(task, SCORES)
+            self._spend(task.plan)
+            top = self._releaser.scores(task, computed.data)
+            self.released["shopper lists"] += len(task.rows)
+            return top_scores_to_bytes(task, top)
+        computed = self._fetch(task, TOTAL)
+        present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
+        total = self._releaser.sum(task, computed.data, present)
+        self.released["sum numbers"] += task.values
+        return total.to_bytes(task)
+
+    def _blocks(self, task: GramTask) -> ReleasedBlocks:
+        blocks = {}
+        for pair, result in zip(task.pairs, task.results, strict=True):
+            computed = self._fetch(task, result)
+            self._spend(task.plan)
+            blocks[pair] = self._releaser.gram(task, computed.data)
+        self.released["gram numbers"] += sum(block.size for block in blocks.values())
+        return ReleasedBlocks(blocks)
+
+    def _fetch(self, task: Task, result: str) -> Computed:
+        computed = self._node.fetch(task, result)
+        if set(computed.used) != set(parts_of(task, result)):
+            raise Mismatch(
+                "the compute node used other contributions than those of the task",
+                got=f"{len(computed.used)} contributions",
+                expected=len(parts_of(task, result)),
+            )
+        return computed
 
     def _spend(self, plan: ProductPlan) -> None:
         groups = int(np.prod(plan.constant_shape[:2]))

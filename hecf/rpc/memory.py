@@ -9,8 +9,9 @@ from __future__ import annotations
 from hecf.errors import Mismatch
 from hecf.measure import Measurements
 from hecf.privacy.release import TopScores
-from hecf.protocol.released import ReleasedBlocks, top_scores_from_bytes, top_scores_to_bytes
-from hecf.protocol.tasks import GramTask, ScoreTask, Task
+from hecf.protocol.computation import Computed
+from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_from_bytes
+from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.authority import authorise
 from hecf.rpc.compute_node import ComputeNodeService
@@ -71,20 +72,19 @@ class MemoryComputeNode(_Link):
         self._sent(len(public_key))
         self._service.publish_key(self._party, public_key)
 
-    def declare(self, task: ScoreTask) -> None:
-        """Declare a score task."""
-        self._enter("DeclareScore")
-        message = messages.score_task_message(task)
+    def declare(self, task: DeclaredTask) -> None:
+        """Declare a task."""
+        self._enter("Declare")
+        message = messages.task_message(task)
         self._sent(message.ByteSize())
-        self._service.declare(self._party, messages.score_task(message, self._terms))
+        self._service.declare(self._party, messages.task(message, self._terms))
 
-    def await_score_task(self, terms: Terms, target: str) -> ScoreTask:
-        """Wait until a target has declared its score task."""
-        self._enter("AwaitScore")
-        task = self._service.await_score_task(self._party, target)
-        message = messages.score_task_message(task)
+    def await_task(self, terms: Terms, name: str) -> Task:
+        """Wait until a task of a name has been declared."""
+        self._enter("AwaitTask")
+        message = messages.task_message(self._service.await_task(self._party, name))
         self._received(message.SerializeToString())
-        return messages.score_task(message, terms)
+        return messages.task(message, terms)
 
     def contribute(self, task: Task, what: str, data: bytes) -> None:
         """Hand over the caller's part of a task."""
@@ -92,10 +92,12 @@ class MemoryComputeNode(_Link):
         self._sent(len(data))
         self._service.contribute(self._party, task.identifier, what, data)
 
-    def fetch(self, task: Task, result: str) -> bytes:
+    def fetch(self, task: Task, result: str) -> Computed:
         """Wait for a result."""
         self._enter("FetchResult")
-        return self._received(self._service.fetch(self._party, task.identifier, result))
+        computed = self._service.fetch(self._party, task.identifier, result)
+        used = messages.contributions(messages.contribution_messages(computed.used))
+        return Computed(self._received(computed.data), used)
 
 
 class MemoryKeyHolder(_Link):
@@ -125,14 +127,19 @@ class MemoryKeyHolder(_Link):
 
     def release_blocks(self, task: GramTask) -> ReleasedBlocks:
         """Wait for the released Gram blocks."""
-        self._enter("ReleaseBlocks")
-        known, released = self._service.release_blocks(self._party, task.identifier)
-        return ReleasedBlocks.from_bytes(task, self._received(released.to_bytes(known)))
+        return ReleasedBlocks.from_bytes(task, self._release(task))
 
     def release_scores(self, task: ScoreTask) -> TopScores:
         """Wait for the released best items."""
-        self._enter("ReleaseScores")
+        return top_scores_from_bytes(task, self._release(task))
+
+    def release_sum(self, task: SumTask) -> ReleasedSum:
+        """Wait for a released sum."""
+        return ReleasedSum.from_bytes(task, self._release(task))
+
+    def _release(self, task: Task) -> bytes:
+        self._enter("Release")
         # Read as it would arrive over the network: the service's own terms, every check.
-        received = messages.score_task(messages.score_task_message(task), self._terms)
-        top = self._service.release_scores(self._party, received)
-        return top_scores_from_bytes(task, self._received(top_scores_to_bytes(task, top)))
+        identifier = messages.identifier_bytes(task.identifier)
+        received = messages.agreed_task(identifier, messages.task_message(task), self._terms)
+        return self._received(self._service.release(self._party, received))

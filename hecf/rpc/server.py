@@ -21,7 +21,6 @@ from hecf.api.v1 import (
 )
 from hecf.errors import ConfigurationError, MalformedMessage
 from hecf.measure import Measurements
-from hecf.protocol.released import top_scores_to_bytes
 from hecf.protocol.terms import Terms
 from hecf.rpc.allowed import AllowedCertificates
 from hecf.rpc.calls import Calls
@@ -60,23 +59,18 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
         self._service.publish_key(self._caller(context), data)
         return node_pb2.PublishKeyResponse()
 
-    def DeclareScore(
-        self, request: node_pb2.DeclareScoreRequest, context: Any
-    ) -> node_pb2.DeclareScoreResponse:
-        """Take a score task."""
-        task = messages.score_task(request.task, self._service.terms)
+    def Declare(self, request: node_pb2.DeclareRequest, context: Any) -> node_pb2.DeclareResponse:
+        """Take a task."""
+        task = messages.task(request.task, self._service.terms)
         self._service.declare(self._caller(context), task)
-        identifier = messages.identifier_bytes(task.identifier)
-        return node_pb2.DeclareScoreResponse(task_id=identifier)
+        return node_pb2.DeclareResponse(task_id=messages.identifier_bytes(task.identifier))
 
-    def AwaitScore(
-        self, request: node_pb2.AwaitScoreRequest, context: Any
-    ) -> node_pb2.AwaitScoreResponse:
-        """Wait for a target's task."""
-        task = self._service.await_score_task(
-            self._caller(context), request.target, context.is_active
-        )
-        return node_pb2.AwaitScoreResponse(task=messages.score_task_message(task))
+    def AwaitTask(
+        self, request: node_pb2.AwaitTaskRequest, context: Any
+    ) -> node_pb2.AwaitTaskResponse:
+        """Wait for a task of a name."""
+        task = self._service.await_task(self._caller(context), request.name, context.is_active)
+        return node_pb2.AwaitTaskResponse(task=messages.task_message(task))
 
     def Contribute(
         self, request_iterator: Iterator[node_pb2.ContributeRequest], context: Any
@@ -95,11 +89,15 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
     ) -> Iterator[node_pb2.FetchResultResponse]:
         """Wait for a result and send it."""
         identifier = messages.identifier_text(request.task_id)
-        data = self._service.fetch(
+        computed = self._service.fetch(
             self._caller(context), identifier, request.result, context.is_active
         )
-        yield node_pb2.FetchResultResponse(manifest=transfer.manifest(data))
-        for chunk in transfer.chunks(data):
+        header = node_pb2.ResultHeader(
+            manifest=transfer.manifest(computed.data),
+            used=messages.contribution_messages(computed.used),
+        )
+        yield node_pb2.FetchResultResponse(header=header)
+        for chunk in transfer.chunks(computed.data):
             yield node_pb2.FetchResultResponse(chunk=chunk)
 
     def _caller(self, context: grpc.ServicerContext) -> Party:
@@ -132,27 +130,15 @@ class KeyHolderServicer(key_holder_pb2_grpc.KeyHolderServiceServicer):
         for chunk in transfer.chunks(data):
             yield holder_pb2.GetPublicKeyResponse(chunk=chunk)
 
-    def ReleaseBlocks(
-        self, request: holder_pb2.ReleaseBlocksRequest, context: Any
-    ) -> Iterator[holder_pb2.ReleaseBlocksResponse]:
-        """Wait for the Gram blocks and send them."""
-        identifier = messages.identifier_text(request.task_id)
-        task, released = self._service.release_blocks(self._caller(context), identifier)
-        data = released.to_bytes(task)
-        yield holder_pb2.ReleaseBlocksResponse(manifest=transfer.manifest(data))
+    def Release(
+        self, request: holder_pb2.ReleaseRequest, context: Any
+    ) -> Iterator[holder_pb2.ReleaseResponse]:
+        """Wait for the released result of a task and send it."""
+        task = messages.agreed_task(request.task_id, request.task, self._service.terms)
+        data = self._service.release(self._caller(context), task)
+        yield holder_pb2.ReleaseResponse(manifest=transfer.manifest(data))
         for chunk in transfer.chunks(data):
-            yield holder_pb2.ReleaseBlocksResponse(chunk=chunk)
-
-    def ReleaseScores(
-        self, request: holder_pb2.ReleaseScoresRequest, context: Any
-    ) -> Iterator[holder_pb2.ReleaseScoresResponse]:
-        """Wait for the best items and send them."""
-        task = messages.score_task(request.task, self._service.terms)
-        top = self._service.release_scores(self._caller(context), task)
-        data = top_scores_to_bytes(task, top)
-        yield holder_pb2.ReleaseScoresResponse(manifest=transfer.manifest(data))
-        for chunk in transfer.chunks(data):
-            yield holder_pb2.ReleaseScoresResponse(chunk=chunk)
+            yield holder_pb2.ReleaseResponse(chunk=chunk)
 
     def _caller(self, context: grpc.ServicerContext) -> Party:
         return caller(context, self._service.terms.identifier)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from hecf.api.v1 import tasks_pb2, terms_pb2
-from hecf.errors import MalformedMessage, Mismatch
+from hecf.errors import MalformedMessage, Mismatch, UnknownTask
 from hecf.he.plan import LEFT, RIGHT
-from hecf.protocol.tasks import MODEL, ScoreTask, gram_plan
+from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task, gram_plan
 from hecf.protocol.terms import Terms
 
 _SIDES = {
@@ -51,14 +53,102 @@ def check_agreement(message: terms_pb2.Agreement, terms: Terms, who: str) -> Non
             raise Mismatch(f"{who} has another {what}", got=_shown(got), expected=_shown(expected))
 
 
-def score_task_message(task: ScoreTask) -> tasks_pb2.ScoreTask:
-    """Describe a score task."""
-    return tasks_pb2.ScoreTask(target=task.target, rows=task.rows, items=task.items)
+def task_message(task: Task) -> tasks_pb2.Task:
+    """Describe a task."""
+    if isinstance(task, GramTask):
+        return tasks_pb2.Task(gram=tasks_pb2.GramTask())
+    if isinstance(task, ScoreTask):
+        score = tasks_pb2.ScoreTask(target=task.target, rows=task.rows, items=task.items)
+        return tasks_pb2.Task(score=score)
+    total = tasks_pb2.SumTask(
+        declarer=task.declarer,
+        label=task.label,
+        values=task.values,
+        value_bound=task.value_bound,
+        fraction_bits=task.fraction_bits,
+        contributors=task.contributors,
+        recipients=task.recipients,
+        weights=task.weights,
+    )
+    return tasks_pb2.Task(sum=total)
 
 
-def score_task(message: tasks_pb2.ScoreTask, terms: Terms) -> ScoreTask:
-    """Read a score task; raises InvalidInput if it does not fit the terms."""
-    return ScoreTask(terms, message.target, tuple(message.rows), message.items)
+def task(message: tasks_pb2.Task, terms: Terms) -> Task:
+    """Read a task.
+
+    Raises
+    ------
+    MalformedMessage
+        If its kind is unknown.
+    InvalidInput, ParameterError
+        If it does not fit the terms.
+    """
+    kind = message.WhichOneof("kind")
+    if kind == "gram":
+        return GramTask(terms)
+    if kind == "score":
+        score = message.score
+        return ScoreTask(terms, score.target, tuple(score.rows), score.items)
+    if kind == "sum":
+        total = message.sum
+        return SumTask(
+            terms,
+            total.declarer,
+            total.label,
+            total.values,
+            total.value_bound,
+            total.fraction_bits,
+            tuple(total.contributors),
+            tuple(total.recipients),
+            tuple(total.weights),
+        )
+    raise MalformedMessage("a task has an unknown kind")
+
+
+def agreed_task(identifier: bytes, message: tasks_pb2.Task, terms: Terms) -> Task:
+    """Read a task that the sender identifies, too.
+
+    Raises
+    ------
+    UnknownTask
+        If the identifier is another task's, for example one of other terms.
+    MalformedMessage, InvalidInput, ParameterError
+        As for :func:`task`.
+    """
+    named = identifier_text(identifier)
+    read = task(message, terms)
+    if read.identifier != named:
+        raise UnknownTask("no such task")
+    return read
+
+
+def contribution_messages(used: Mapping[Part, str]) -> list[tasks_pb2.Contribution]:
+    """Name contributions by their digests."""
+    return [
+        tasks_pb2.Contribution(retailer=name, side=side_number(side), sha256=bytes.fromhex(digest))
+        for (name, side), digest in used.items()
+    ]
+
+
+def contributions(found: Iterable[tasks_pb2.Contribution]) -> dict[Part, str]:
+    """Read contributions.
+
+    Raises
+    ------
+    MalformedMessage
+        If a side is unknown, a digest has another length, or one part stands there twice.
+    """
+    used: dict[Part, str] = {}
+    for each in found:
+        part = (each.retailer, side_name(each.side))
+        if part in used:
+            raise MalformedMessage("a contribution is named twice")
+        if len(each.sha256) != DIGEST_BYTES:
+            raise MalformedMessage(
+                "a digest has another length", got=len(each.sha256), expected=DIGEST_BYTES
+            )
+        used[part] = each.sha256.hex()
+    return used
 
 
 def side_number(side: str) -> tasks_pb2.Side.ValueType:

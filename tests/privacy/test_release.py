@@ -206,6 +206,8 @@ def test_sums_need_contributors_and_are_exact() -> None:
         strict = gate(ReleasePolicy(2, 1, minimum_contributors=3))
         if allowed:
             assert strict.total(Decrypted(plan, total)).tolist() == total.tolist()
+            with pytest.raises(ReleaseRefused, match="too few contributors: got 2"):
+                strict.total(Decrypted(plan, total), contributors=2)
         else:
             with pytest.raises(ReleaseRefused, match=f"too few contributors: got {summands}"):
                 strict.total(Decrypted(plan, total))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hecf.errors import Conflict, InvalidInput
 from hecf.he.plan import LEFT, RIGHT
+from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import (
     EMBEDDING_BOUND,
     GRAM_PRECISION,
@@ -17,7 +18,6 @@ from hecf.protocol.tasks import (
     SCORES,
     GramTask,
     ScoreTask,
-    TaskState,
     gram_plan,
 )
 from hecf.protocol.terms import Terms

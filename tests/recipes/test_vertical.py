@@ -185,9 +185,9 @@ def test_the_node_cannot_swap_the_task_of_one_target_for_another(
     asked = ScoreTask(coalition.terms, "cedar", (1, 2), 40)
     coalition.node("cedar").declare(asked)
     service: Any = coalition.node_service
-    service.await_score_task = lambda party, target: asked
+    service.await_task = lambda party, name: asked
     retailer = alder(coalition)
-    with pytest.raises(Mismatch, match="another retailer's task: got cedar, expected birch"):
+    with pytest.raises(Mismatch, match="another task: got score/cedar, expected score/birch"):
         retailer.assist(None, fitted, None, "birch")  # type: ignore[arg-type]
     assert coalition.stored() == 0
 

@@ -189,7 +189,7 @@ def test_revocation_ends_a_call_that_is_open(coalition: GrpcCoalition, kind: str
                 yield pb2.ContributeRequest(chunk=b"z" * 100)
 
     call = (
-        stub.AwaitScore.future(pb2.AwaitScoreRequest(target="birch"), timeout=60)
+        stub.AwaitTask.future(pb2.AwaitTaskRequest(name="score/birch"), timeout=60)
         if kind == "a long wait"
         else stub.Contribute.future(upload(), timeout=60)
     )

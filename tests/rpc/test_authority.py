@@ -28,14 +28,13 @@ def calls_of(coalition: Coalition, name: str) -> dict[str, Callable[[], object]]
     return {
         NODE + "Join": lambda: node.join(terms),
         NODE + "PublishKey": lambda: node.publish_key(terms, coalition.public_key),
-        NODE + "DeclareScore": lambda: node.declare(score),
-        NODE + "AwaitScore": lambda: node.await_score_task(terms, "cedar"),
+        NODE + "Declare": lambda: node.declare(score),
+        NODE + "AwaitTask": lambda: node.await_task(terms, "score/cedar"),
         NODE + "Contribute": lambda: node.contribute(gram, LEFT, data),
         NODE + "FetchResult": lambda: node.fetch(gram, "alder/birch"),
         HOLDER + "Join": lambda: holder.join(terms),
         HOLDER + "GetPublicKey": lambda: holder.public_key(terms),
-        HOLDER + "ReleaseBlocks": lambda: holder.release_blocks(gram),
-        HOLDER + "ReleaseScores": lambda: holder.release_scores(score),
+        HOLDER + "Release": lambda: holder.release_scores(score),
     }
 
 
@@ -66,14 +65,13 @@ def test_the_table_says_who_may_do_what() -> None:
     assert dict(ALLOWED) == {
         NODE + "Join": both,
         NODE + "PublishKey": holder,
-        NODE + "DeclareScore": retailer,
-        NODE + "AwaitScore": retailer,
+        NODE + "Declare": retailer,
+        NODE + "AwaitTask": retailer,
         NODE + "Contribute": retailer,
         NODE + "FetchResult": holder,
         HOLDER + "Join": retailer,
         HOLDER + "GetPublicKey": retailer,
-        HOLDER + "ReleaseBlocks": retailer,
-        HOLDER + "ReleaseScores": retailer,
+        HOLDER + "Release": retailer,
     }
 
 

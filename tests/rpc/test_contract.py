@@ -24,7 +24,7 @@ from hecf.errors import (
 from hecf.he.item_model import ItemModel
 from hecf.he.plan import LEFT, RIGHT, ProductPlan
 from hecf.he.scheme import scheme_by_name
-from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, gram_plan
+from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, SumTask, gram_plan
 from hecf.rpc.identity import KEY_HOLDER
 
 ROWS = tuple(range(0, 40, 4))
@@ -170,18 +170,18 @@ def test_a_full_disk_leaves_the_contribution_missing(
     with pytest.raises(PartyMissing, match="birch did not act"):
         coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
     coalition.node("birch").contribute(task, RIGHT, parts["birch"])
-    assert coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
+    assert coalition.node(KEY_HOLDER).fetch(task, "alder/birch").data
 
 
 def test_only_its_target_declares_a_score_task(coalition: Coalition) -> None:
     task = ScoreTask(coalition.terms, "cedar", ROWS, ITEMS)
-    with pytest.raises(PermissionDenied, match="only its target declares"):
+    with pytest.raises(PermissionDenied, match="only its declarer declares"):
         coalition.node("alder").declare(task)
     coalition.node("cedar").declare(task)
     coalition.node("cedar").declare(task)
-    with pytest.raises(Conflict, match="has declared another score task"):
+    with pytest.raises(Conflict, match="another task of this name was declared: got score/cedar"):
         coalition.node("cedar").declare(ScoreTask(coalition.terms, "cedar", ROWS[1:], ITEMS))
-    assert coalition.node("alder").await_score_task(coalition.terms, "cedar") == task
+    assert coalition.node("alder").await_task(coalition.terms, "score/cedar") == task
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_release_goes_to_the_target_only(coalition: Coalition) -> None:
     task = ScoreTask(coalition.terms, "cedar", ROWS, ITEMS)
     coalition.node("cedar").declare(task)
     for name in ("alder", "birch"):
-        with pytest.raises(PermissionDenied, match="only its target receives"):
+        with pytest.raises(PermissionDenied, match="only its recipients receive"):
             coalition.key_holder(name).release_scores(task)
     assert coalition.recorded == []
 
@@ -225,7 +225,7 @@ def test_every_unknown_task_is_answered_alike(coalition: Coalition) -> None:
         lambda: coalition.node(KEY_HOLDER).fetch(foreign, "alder/birch"),
         lambda: coalition.node(KEY_HOLDER).fetch(undeclared, SCORES),
         lambda: coalition.node(KEY_HOLDER).fetch(GramTask(coalition.terms), "alder/alder"),
-        lambda: coalition.node("alder").await_score_task(coalition.terms, "dogwood"),
+        lambda: coalition.node("alder").await_task(coalition.terms, "score/dogwood"),
         lambda: coalition.key_holder("alder").release_blocks(foreign),
         lambda: coalition.key_holder("cedar").release_scores(undeclared),
     ]
@@ -274,7 +274,7 @@ def test_released_scores_equal_the_clear_twin(start: Open, scheme: str) -> None:
     coalition.node("birch").declare(task)
     coalition.node("birch").contribute(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
     for name, share in shares.items():
-        received = coalition.node(name).await_score_task(coalition.terms, "birch")
+        received = coalition.node(name).await_task(coalition.terms, "score/birch")
         data = operand(coalition, received, LEFT, share)
         coalition.node(name).contribute(received, LEFT, data)
     top = coalition.key_holder("birch").release_scores(task)
@@ -292,6 +292,52 @@ def test_released_scores_equal_the_clear_twin(start: Open, scheme: str) -> None:
     again = coalition.key_holder("birch").release_scores(task)
     np.testing.assert_array_equal(again.scores, top.scores)
     assert len(coalition.recorded) == 1
+
+
+@pytest.mark.parametrize("scheme", ["clear", "ckks"])
+def test_a_released_sum_is_exact(start: Open, scheme: str) -> None:
+    coalition = start(scheme=scheme)
+    task = SumTask(
+        coalition.terms,
+        "birch",
+        "item-counts",
+        300,
+        value_bound=50.0,
+        fraction_bits=3,
+        contributors=("alder", "cedar"),
+        recipients=("alder", "birch"),
+        weights=(2, -3),
+    )
+    coalition.publish()
+    with pytest.raises(PermissionDenied, match="only its declarer"):
+        coalition.node("alder").declare(task)
+    coalition.node("birch").declare(task)
+    random = np.random.default_rng(9)
+    eighths = {name: random.integers(-400, 401, 300) for name in task.contributors}
+    for name, vector in eighths.items():
+        received = coalition.node(name).await_task(coalition.terms, "sum/birch/item-counts")
+        assert received == task
+        data = operand(coalition, received, LEFT, vector / 8)
+        coalition.node(name).contribute(received, LEFT, data)
+    with pytest.raises(InvalidInput, match="birch contributes no such part"):
+        coalition.node("birch").contribute(task, LEFT, b"anything")
+    exact = 2 * eighths["alder"] - 3 * eighths["cedar"]
+    for name in task.recipients:
+        released = coalition.key_holder(name).release_sum(task)
+        np.testing.assert_array_equal(released.values * 8, exact)
+        assert released.contributors == task.contributors
+    assert not np.array_equal(exact, eighths["alder"] - eighths["cedar"])
+    with pytest.raises(PermissionDenied, match="only its recipients"):
+        coalition.key_holder("cedar").release_sum(task)
+    with pytest.raises(Conflict, match="another task of this name"):
+        coalition.node("birch").declare(
+            SumTask(coalition.terms, "birch", "item-counts", 301, value_bound=50.0)
+        )
+
+
+def test_the_task_that_the_terms_define_is_not_declared(coalition: Coalition) -> None:
+    with pytest.raises(InvalidInput, match="the terms define this task"):
+        coalition.node("alder").declare(GramTask(coalition.terms))  # type: ignore[arg-type]
 
 
 def test_the_budget_is_recorded_before_the_release_and_then_refuses(start: Open) -> None:
@@ -320,7 +366,7 @@ def test_waiting_ends_by_naming_who_is_missing(start: Open) -> None:
     with pytest.raises(PartyMissing, match=r"^the key holder did not act"):
         coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
     with pytest.raises(PartyMissing, match=r"^cedar did not act"):
-        coalition.node("alder").await_score_task(coalition.terms, "cedar")
+        coalition.node("alder").await_task(coalition.terms, "score/cedar")
     coalition.publish()
     assert coalition.key_holder("alder").release_blocks(task).blocks.keys() == set(task.pairs)
 

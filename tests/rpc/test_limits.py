@@ -232,15 +232,15 @@ def test_bytes_that_are_no_message_do_not_reach_a_handler(node: Node) -> None:
 
 def test_calls_over_the_cap_are_refused_and_cancelled_ones_make_room(node: Node) -> None:
     entered: list[str] = []
-    real = node.service.await_score_task
+    real = node.service.await_task
 
     def counted(party: Party, target: str, *active: Any) -> ScoreTask:
         entered.append(target)
         return real(party, target, *active)
 
-    node.service.await_score_task = counted  # type: ignore[method-assign]
-    request = pb2.AwaitScoreRequest(target="cedar")
-    waiting = [node.stub.AwaitScore.future(request, timeout=30) for _ in range(3)]
+    node.service.await_task = counted  # type: ignore[method-assign]
+    request = pb2.AwaitTaskRequest(name="score/cedar")
+    waiting = [node.stub.AwaitTask.future(request, timeout=30) for _ in range(3)]
     until(lambda: len(entered) == 3)
     assert isinstance(joined(node), LimitExceeded)
     for call in waiting:

@@ -74,8 +74,8 @@ def test_class_and_text_of_a_deliberate_error_arrive(
 ) -> None:
     error = kind("one sentence, with a comma", got="1 thing", expected="µ, “two”")
     for service, method, call in (
-        (coalition.node_service, "await_score_task", lambda: unary(coalition)),
-        (coalition.holder_service, "release_blocks", lambda: streamed(coalition)),
+        (coalition.node_service, "await_task", lambda: unary(coalition)),
+        (coalition.holder_service, "release", lambda: streamed(coalition)),
     ):
         setattr(service, method, fail_with(error))
         with pytest.raises(kind) as got:
@@ -90,7 +90,7 @@ def test_class_and_text_of_a_deliberate_error_arrive(
 
 
 def unary(coalition: GrpcCoalition) -> object:
-    return coalition.node("alder").await_score_task(coalition.terms, "birch")
+    return coalition.node("alder").await_task(coalition.terms, "score/birch")
 
 
 def streamed(coalition: GrpcCoalition) -> object:
@@ -106,8 +106,8 @@ def test_an_unexpected_error_shows_an_opaque_identifier_only(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     for service, method, call in (
-        (coalition.node_service, "await_score_task", lambda: unary(coalition)),
-        (coalition.holder_service, "release_blocks", lambda: streamed(coalition)),
+        (coalition.node_service, "await_task", lambda: unary(coalition)),
+        (coalition.holder_service, "release", lambda: streamed(coalition)),
     ):
         setattr(service, method, fail_with(kind(SECRET)))
         with pytest.raises(InternalFailure) as got:
@@ -145,7 +145,7 @@ def test_a_subclass_of_a_deliberate_error_is_unexpected() -> None:
 
 def test_a_long_text_is_cut_and_still_arrives(coalition: GrpcCoalition) -> None:
     error = InvalidInput("unknown retailer", got="x" * 1_000_000)
-    coalition.node_service.await_score_task = fail_with(error)  # type: ignore[method-assign]
+    coalition.node_service.await_task = fail_with(error)  # type: ignore[method-assign]
     with pytest.raises(InvalidInput, match=r"^unknown retailer: got xxx") as got:
         unary(coalition)
     assert len(str(got.value)) <= 1000
@@ -223,12 +223,12 @@ def test_details_that_do_not_parse_or_contradict_the_status_are_ignored() -> Non
 
 
 def test_the_details_name_a_reason_for_other_languages(coalition: GrpcCoalition) -> None:
-    coalition.node_service.await_score_task = fail_with(  # type: ignore[method-assign]
+    coalition.node_service.await_task = fail_with(  # type: ignore[method-assign]
         errors.PartyMissing("birch did not act")
     )
     stub = compute_node_pb2_grpc.ComputeNodeServiceStub(coalition.node("alder")._channel)  # type: ignore[attr-defined]
     with pytest.raises(grpc.RpcError) as got:
-        stub.AwaitScore(compute_node_pb2.AwaitScoreRequest(target="birch"), timeout=10)
+        stub.AwaitTask(compute_node_pb2.AwaitTaskRequest(name="score/birch"), timeout=10)
     status = rpc_status.from_call(got.value)
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hecf.api.v1 import tasks_pb2, terms_pb2
-from hecf.errors import InvalidInput, MalformedMessage, Mismatch
+from hecf.errors import InvalidInput, MalformedMessage, Mismatch, UnknownTask
 from hecf.he.plan import LEFT, RIGHT
-from hecf.protocol.tasks import MODEL, GramTask, ScoreTask
+from hecf.protocol.tasks import MODEL, GramTask, ScoreTask, SumTask
 from hecf.protocol.terms import MOST_SHOPPERS, Terms
 from hecf.wire import messages
 
@@ -22,6 +22,9 @@ TERMS = Terms(
     top_k=5,
 )
 SCORE = ScoreTask(TERMS, "butcher", (0, 7, 499), 25)
+SUM = SumTask(
+    TERMS, "grocer", "counts", 40, 8.0, 4, ("grocer", "florist"), ("butcher",), weights=(3, -2)
+)
 
 
 def sent(terms: Terms) -> terms_pb2.Agreement:
@@ -51,6 +54,7 @@ DIFFERENCES = [
     ({"releases": 4095}, "fingerprint of the parameters"),
     ({"scheme": "ckks"}, "fingerprint of the parameters"),
     ({"minimum_shoppers": 99}, "fingerprint of the terms"),
+    ({"minimum_contributors": 3}, "fingerprint of the terms"),
     ({"top_k": 6}, "fingerprint of the terms"),
     ({"ridge": 0.2}, "fingerprint of the terms"),
     ({"decay": 0.4}, "fingerprint of the terms"),
@@ -88,11 +92,32 @@ def test_the_largest_directory_fits_its_message() -> None:
     assert sent(replace(TERMS, shoppers=MOST_SHOPPERS)).shoppers == MOST_SHOPPERS
 
 
-def test_score_tasks_survive_their_message() -> None:
-    data = messages.score_task_message(SCORE).SerializeToString()
-    back = messages.score_task(tasks_pb2.ScoreTask.FromString(data), TERMS)
-    assert back == SCORE
-    assert back.identifier == SCORE.identifier
+def test_tasks_survive_their_message() -> None:
+    for task in (GramTask(TERMS), SCORE, SUM):
+        data = messages.task_message(task).SerializeToString()
+        back = messages.task(tasks_pb2.Task.FromString(data), TERMS)
+        assert back == task
+        assert back.identifier == task.identifier
+        named = messages.identifier_bytes(task.identifier)
+        assert messages.agreed_task(named, messages.task_message(task), TERMS) == task
+        with pytest.raises(UnknownTask, match=r"^no such task$"):
+            messages.agreed_task(named, messages.task_message(task), replace(TERMS, ridge=0.2))
+
+
+def test_a_task_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(MalformedMessage, match="unknown kind"):
+        messages.task(tasks_pb2.Task(), TERMS)
+
+
+def test_contributions_survive_their_messages() -> None:
+    used = {("grocer", LEFT): "0a" * 32, ("butcher", RIGHT): "0b" * 32}
+    assert messages.contributions(messages.contribution_messages(used)) == used
+    twice = messages.contribution_messages(used)[:1] * 2
+    with pytest.raises(MalformedMessage, match="named twice"):
+        messages.contributions(twice)
+    twice[0].sha256 = bytes(31)
+    with pytest.raises(MalformedMessage, match="digest has another length: got 31"):
+        messages.contributions(twice[:1])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +136,7 @@ def test_score_tasks_survive_their_message() -> None:
 )
 def test_score_tasks_that_do_not_fit_the_terms_are_refused(message: tasks_pb2.ScoreTask) -> None:
     with pytest.raises(InvalidInput):
-        messages.score_task(message, TERMS)
+        messages.task(tasks_pb2.Task(score=message), TERMS)
 
 
 @pytest.mark.parametrize("side", [LEFT, RIGHT, MODEL])

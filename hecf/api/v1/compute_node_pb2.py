@@ -27,7 +27,7 @@ from hecf.api.v1 import terms_pb2 as hecf_dot_v1_dot_terms__pb2
 from hecf.api.v1 import transfer_pb2 as hecf_dot_v1_dot_transfer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahecf/v1/compute_node.proto\x12\x07hecf.v1\x1a\x13hecf/v1/tasks.proto\x1a\x13hecf/v1/terms.proto\x1a\x16hecf/v1/transfer.proto\"4\n\x0bJoinRequest\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.hecf.v1.Agreement\"\x0e\n\x0cJoinResponse\"V\n\x11PublishKeyRequest\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x14\n\x12PublishKeyResponse\"7\n\x13\x44\x65\x63lareScoreRequest\x12 \n\x04task\x18\x01 \x01(\x0b\x32\x12.hecf.v1.ScoreTask\"\'\n\x14\x44\x65\x63lareScoreResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\"#\n\x11\x41waitScoreRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"6\n\x12\x41waitScoreResponse\x12 \n\x04task\x18\x01 \x01(\x0b\x32\x12.hecf.v1.ScoreTask\"g\n\x12\x43ontributionHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12#\n\x08manifest\x18\x03 \x01(\x0b\x32\x11.hecf.v1.Manifest\"^\n\x11\x43ontributeRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.hecf.v1.ContributionHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"*\n\x12\x43ontributeResponse\x12\x14\n\x0c\x61\x63\x63\x65pted_now\x18\x01 \x01(\x08\"5\n\x12\x46\x65tchResultRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0e\n\x06result\x18\x02 \x01(\t\"X\n\x13\x46\x65tchResultResponse\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent2\xbb\x03\n\x12\x43omputeNodeService\x12\x33\n\x04Join\x12\x14.hecf.v1.JoinRequest\x1a\x15.hecf.v1.JoinResponse\x12G\n\nPublishKey\x12\x1a.hecf.v1.PublishKeyRequest\x1a\x1b.hecf.v1.PublishKeyResponse(\x01\x12K\n\x0c\x44\x65\x63lareScore\x12\x1c.hecf.v1.DeclareScoreRequest\x1a\x1d.hecf.v1.DeclareScoreResponse\x12\x45\n\nAwaitScore\x12\x1a.hecf.v1.AwaitScoreRequest\x1a\x1b.hecf.v1.AwaitScoreResponse\x12G\n\nContribute\x12\x1a.hecf.v1.ContributeRequest\x1a\x1b.hecf.v1.ContributeResponse(\x01\x12J\n\x0b\x46\x65tchResult\x12\x1b.hecf.v1.FetchResultRequest\x1a\x1c.hecf.v1.FetchResultResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahecf/v1/compute_node.proto\x12\x07hecf.v1\x1a\x13hecf/v1/tasks.proto\x1a\x13hecf/v1/terms.proto\x1a\x16hecf/v1/transfer.proto\"4\n\x0bJoinRequest\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.hecf.v1.Agreement\"\x0e\n\x0cJoinResponse\"V\n\x11PublishKeyRequest\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x14\n\x12PublishKeyResponse\"-\n\x0e\x44\x65\x63lareRequest\x12\x1b\n\x04task\x18\x01 \x01(\x0b\x32\r.hecf.v1.Task\"\"\n\x0f\x44\x65\x63lareResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\" \n\x10\x41waitTaskRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x11\x41waitTaskResponse\x12\x1b\n\x04task\x18\x01 \x01(\x0b\x32\r.hecf.v1.Task\"g\n\x12\x43ontributionHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12#\n\x08manifest\x18\x03 \x01(\x0b\x32\x11.hecf.v1.Manifest\"^\n\x11\x43ontributeRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.hecf.v1.ContributionHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"*\n\x12\x43ontributeResponse\x12\x14\n\x0c\x61\x63\x63\x65pted_now\x18\x01 \x01(\x08\"5\n\x12\x46\x65tchResultRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0e\n\x06result\x18\x02 \x01(\t\"X\n\x0cResultHeader\x12#\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.Manifest\x12#\n\x04used\x18\x02 \x03(\x0b\x32\x15.hecf.v1.Contribution\"Z\n\x13\x46\x65tchResultResponse\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x15.hecf.v1.ResultHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent2\xa9\x03\n\x12\x43omputeNodeService\x12\x33\n\x04Join\x12\x14.hecf.v1.JoinRequest\x1a\x15.hecf.v1.JoinResponse\x12G\n\nPublishKey\x12\x1a.hecf.v1.PublishKeyRequest\x1a\x1b.hecf.v1.PublishKeyResponse(\x01\x12<\n\x07\x44\x65\x63lare\x12\x17.hecf.v1.DeclareRequest\x1a\x18.hecf.v1.DeclareResponse\x12\x42\n\tAwaitTask\x12\x19.hecf.v1.AwaitTaskRequest\x1a\x1a.hecf.v1.AwaitTaskResponse\x12G\n\nContribute\x12\x1a.hecf.v1.ContributeRequest\x1a\x1b.hecf.v1.ContributeResponse(\x01\x12J\n\x0b\x46\x65tchResult\x12\x1b.hecf.v1.FetchResultRequest\x1a\x1c.hecf.v1.FetchResultResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,24 +42,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUBLISHKEYREQUEST']._serialized_end=261
   _globals['_PUBLISHKEYRESPONSE']._serialized_start=263
   _globals['_PUBLISHKEYRESPONSE']._serialized_end=283
-  _globals['_DECLARESCOREREQUEST']._serialized_start=285
-  _globals['_DECLARESCOREREQUEST']._serialized_end=340
-  _globals['_DECLARESCORERESPONSE']._serialized_start=342
-  _globals['_DECLARESCORERESPONSE']._serialized_end=381
-  _globals['_AWAITSCOREREQUEST']._serialized_start=383
-  _globals['_AWAITSCOREREQUEST']._serialized_end=418
-  _globals['_AWAITSCORERESPONSE']._serialized_start=420
-  _globals['_AWAITSCORERESPONSE']._serialized_end=474
-  _globals['_CONTRIBUTIONHEADER']._serialized_start=476
-  _globals['_CONTRIBUTIONHEADER']._serialized_end=579
-  _globals['_CONTRIBUTEREQUEST']._serialized_start=581
-  _globals['_CONTRIBUTEREQUEST']._serialized_end=675
-  _globals['_CONTRIBUTERESPONSE']._serialized_start=677
-  _globals['_CONTRIBUTERESPONSE']._serialized_end=719
-  _globals['_FETCHRESULTREQUEST']._serialized_start=721
-  _globals['_FETCHRESULTREQUEST']._serialized_end=774
-  _globals['_FETCHRESULTRESPONSE']._serialized_start=776
-  _globals['_FETCHRESULTRESPONSE']._serialized_end=864
-  _globals['_COMPUTENODESERVICE']._serialized_start=867
-  _globals['_COMPUTENODESERVICE']._serialized_end=1310
+  _globals['_DECLAREREQUEST']._serialized_start=285
+  _globals['_DECLAREREQUEST']._serialized_end=330
+  _globals['_DECLARERESPONSE']._serialized_start=332
+  _globals['_DECLARERESPONSE']._serialized_end=366
+  _globals['_AWAITTASKREQUEST']._serialized_start=368
+  _globals['_AWAITTASKREQUEST']._serialized_end=400
+  _globals['_AWAITTASKRESPONSE']._serialized_start=402
+  _globals['_AWAITTASKRESPONSE']._serialized_end=450
+  _globals['_CONTRIBUTIONHEADER']._serialized_start=452
+  _globals['_CONTRIBUTIONHEADER']._serialized_end=555
+  _globals['_CONTRIBUTEREQUEST']._serialized_start=557
+  _globals['_CONTRIBUTEREQUEST']._serialized_end=651
+  _globals['_CONTRIBUTERESPONSE']._serialized_start=653
+  _globals['_CONTRIBUTERESPONSE']._serialized_end=695
+  _globals['_FETCHRESULTREQUEST']._serialized_start=697
+  _globals['_FETCHRESULTREQUEST']._serialized_end=750
+  _globals['_RESULTHEADER']._serialized_start=752
+  _globals['_RESULTHEADER']._serialized_end=840
+  _globals['_FETCHRESULTRESPONSE']._serialized_start=842
+  _globals['_FETCHRESULTRESPONSE']._serialized_end=932
+  _globals['_COMPUTENODESERVICE']._serialized_start=935
+  _globals['_COMPUTENODESERVICE']._serialized_end=1360
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 The compute node: computes on ciphertexts and holds no secret key."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from hecf.api.v1 import tasks_pb2 as _tasks_pb2
 from hecf.api.v1 import terms_pb2 as _terms_pb2
 from hecf.api.v1 import transfer_pb2 as _transfer_pb2
@@ -108,20 +110,20 @@ class PublishKeyResponse(_message.Message):
 Global___PublishKeyResponse: _TypeAlias = PublishKeyResponse  # noqa: Y015
 
 @_typing.final
-class DeclareScoreRequest(_message.Message):
-    """DeclareScoreRequest carries a score task."""
+class DeclareRequest(_message.Message):
+    """DeclareRequest carries a task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def task(self) -> _tasks_pb2.ScoreTask:
+    def task(self) -> _tasks_pb2.Task:
         """The task."""
 
     def __init__(
         self,
         *,
-        task: _tasks_pb2.ScoreTask | None = ...,
+        task: _tasks_pb2.Task | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -129,11 +131,11 @@ class DeclareScoreRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeclareScoreRequest: _TypeAlias = DeclareScoreRequest  # noqa: Y015
+Global___DeclareRequest: _TypeAlias = DeclareRequest  # noqa: Y015
 
 @_typing.final
-class DeclareScoreResponse(_message.Message):
-    """DeclareScoreResponse confirms a score task."""
+class DeclareResponse(_message.Message):
+    """DeclareResponse confirms a task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -151,45 +153,45 @@ class DeclareScoreResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DeclareScoreResponse: _TypeAlias = DeclareScoreResponse  # noqa: Y015
+Global___DeclareResponse: _TypeAlias = DeclareResponse  # noqa: Y015
 
 @_typing.final
-class AwaitScoreRequest(_message.Message):
-    """AwaitScoreRequest names a target."""
+class AwaitTaskRequest(_message.Message):
+    """AwaitTaskRequest names a task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    TARGET_FIELD_NUMBER: _builtins.int
-    target: _builtins.str
-    """Name of the retailer whose task is awaited."""
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the task within the coalition."""
     def __init__(
         self,
         *,
-        target: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AwaitScoreRequest: _TypeAlias = AwaitScoreRequest  # noqa: Y015
+Global___AwaitTaskRequest: _TypeAlias = AwaitTaskRequest  # noqa: Y015
 
 @_typing.final
-class AwaitScoreResponse(_message.Message):
-    """AwaitScoreResponse carries the declared task."""
+class AwaitTaskResponse(_message.Message):
+    """AwaitTaskResponse carries the declared task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def task(self) -> _tasks_pb2.ScoreTask:
+    def task(self) -> _tasks_pb2.Task:
         """The task."""
 
     def __init__(
         self,
         *,
-        task: _tasks_pb2.ScoreTask | None = ...,
+        task: _tasks_pb2.Task | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -197,7 +199,7 @@ class AwaitScoreResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AwaitScoreResponse: _TypeAlias = AwaitScoreResponse  # noqa: Y015
+Global___AwaitTaskResponse: _TypeAlias = AwaitTaskResponse  # noqa: Y015
 
 @_typing.final
 class ContributionHeader(_message.Message):
@@ -310,30 +312,60 @@ class FetchResultRequest(_message.Message):
 Global___FetchResultRequest: _TypeAlias = FetchResultRequest  # noqa: Y015
 
 @_typing.final
-class FetchResultResponse(_message.Message):
-    """FetchResultResponse is one message of the download of a result."""
+class ResultHeader(_message.Message):
+    """ResultHeader says what a result is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MANIFEST_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    chunk: _builtins.bytes
-    """Every other message."""
+    USED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def manifest(self) -> _transfer_pb2.Manifest:
-        """First message."""
+        """Size and digest of the payload."""
+
+    @_builtins.property
+    def used(self) -> _containers.RepeatedCompositeFieldContainer[_tasks_pb2.Contribution]:
+        """Every contribution that the result was computed from."""
 
     def __init__(
         self,
         *,
         manifest: _transfer_pb2.Manifest | None = ...,
+        used: _abc.Iterable[_tasks_pb2.Contribution] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResultHeader: _TypeAlias = ResultHeader  # noqa: Y015
+
+@_typing.final
+class FetchResultResponse(_message.Message):
+    """FetchResultResponse is one message of the download of a result."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """Every other message."""
+    @_builtins.property
+    def header(self) -> Global___ResultHeader:
+        """First message."""
+
+    def __init__(
+        self,
+        *,
+        header: Global___ResultHeader | None = ...,
         chunk: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "manifest", b"manifest"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "manifest", b"manifest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "header", b"header"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["manifest", "chunk"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["header", "chunk"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

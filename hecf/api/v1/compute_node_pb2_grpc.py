@@ -45,15 +45,15 @@ class ComputeNodeServiceStub(object):
                 request_serializer=hecf_dot_v1_dot_compute__node__pb2.PublishKeyRequest.SerializeToString,
                 response_deserializer=hecf_dot_v1_dot_compute__node__pb2.PublishKeyResponse.FromString,
                 _registered_method=True)
-        self.DeclareScore = channel.unary_unary(
-                '/hecf.v1.ComputeNodeService/DeclareScore',
-                request_serializer=hecf_dot_v1_dot_compute__node__pb2.DeclareScoreRequest.SerializeToString,
-                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.DeclareScoreResponse.FromString,
+        self.Declare = channel.unary_unary(
+                '/hecf.v1.ComputeNodeService/Declare',
+                request_serializer=hecf_dot_v1_dot_compute__node__pb2.DeclareRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.DeclareResponse.FromString,
                 _registered_method=True)
-        self.AwaitScore = channel.unary_unary(
-                '/hecf.v1.ComputeNodeService/AwaitScore',
-                request_serializer=hecf_dot_v1_dot_compute__node__pb2.AwaitScoreRequest.SerializeToString,
-                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.AwaitScoreResponse.FromString,
+        self.AwaitTask = channel.unary_unary(
+                '/hecf.v1.ComputeNodeService/AwaitTask',
+                request_serializer=hecf_dot_v1_dot_compute__node__pb2.AwaitTaskRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.AwaitTaskResponse.FromString,
                 _registered_method=True)
         self.Contribute = channel.stream_unary(
                 '/hecf.v1.ComputeNodeService/Contribute',
@@ -85,15 +85,15 @@ class ComputeNodeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DeclareScore(self, request, context):
-        """DeclareScore declares a score task. Its target only.
+    def Declare(self, request, context):
+        """Declare declares a task. Its declarer only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AwaitScore(self, request, context):
-        """AwaitScore waits until a target has declared its score task.
+    def AwaitTask(self, request, context):
+        """AwaitTask waits until a task of a name has been declared.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,15 +126,15 @@ def add_ComputeNodeServiceServicer_to_server(servicer, server):
                     request_deserializer=hecf_dot_v1_dot_compute__node__pb2.PublishKeyRequest.FromString,
                     response_serializer=hecf_dot_v1_dot_compute__node__pb2.PublishKeyResponse.SerializeToString,
             ),
-            'DeclareScore': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeclareScore,
-                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.DeclareScoreRequest.FromString,
-                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.DeclareScoreResponse.SerializeToString,
+            'Declare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Declare,
+                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.DeclareRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.DeclareResponse.SerializeToString,
             ),
-            'AwaitScore': grpc.unary_unary_rpc_method_handler(
-                    servicer.AwaitScore,
-                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.AwaitScoreRequest.FromString,
-                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.AwaitScoreResponse.SerializeToString,
+            'AwaitTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.AwaitTask,
+                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.AwaitTaskRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.AwaitTaskResponse.SerializeToString,
             ),
             'Contribute': grpc.stream_unary_rpc_method_handler(
                     servicer.Contribute,
@@ -213,7 +213,7 @@ class ComputeNodeService(object):
             _registered_method=True)
 
     @staticmethod
-    def DeclareScore(request,
+    def Declare(request,
             target,
             options=(),
             channel_credentials=None,
@@ -226,9 +226,9 @@ class ComputeNodeService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/hecf.v1.ComputeNodeService/DeclareScore',
-            hecf_dot_v1_dot_compute__node__pb2.DeclareScoreRequest.SerializeToString,
-            hecf_dot_v1_dot_compute__node__pb2.DeclareScoreResponse.FromString,
+            '/hecf.v1.ComputeNodeService/Declare',
+            hecf_dot_v1_dot_compute__node__pb2.DeclareRequest.SerializeToString,
+            hecf_dot_v1_dot_compute__node__pb2.DeclareResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -240,7 +240,7 @@ class ComputeNodeService(object):
             _registered_method=True)
 
     @staticmethod
-    def AwaitScore(request,
+    def AwaitTask(request,
             target,
             options=(),
             channel_credentials=None,
@@ -253,9 +253,9 @@ class ComputeNodeService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/hecf.v1.ComputeNodeService/AwaitScore',
-            hecf_dot_v1_dot_compute__node__pb2.AwaitScoreRequest.SerializeToString,
-            hecf_dot_v1_dot_compute__node__pb2.AwaitScoreResponse.FromString,
+            '/hecf.v1.ComputeNodeService/AwaitTask',
+            hecf_dot_v1_dot_compute__node__pb2.AwaitTaskRequest.SerializeToString,
+            hecf_dot_v1_dot_compute__node__pb2.AwaitTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

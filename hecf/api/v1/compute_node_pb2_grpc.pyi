@@ -37,10 +37,10 @@ class ComputeNodeServiceStub:
     """Join compares the caller's terms with the node's."""
     PublishKey: _grpc.StreamUnaryMultiCallable[_compute_node_pb2.PublishKeyRequest, _compute_node_pb2.PublishKeyResponse]
     """PublishKey uploads the coalition's public key. Key holder only."""
-    DeclareScore: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.DeclareScoreRequest, _compute_node_pb2.DeclareScoreResponse]
-    """DeclareScore declares a score task. Its target only."""
-    AwaitScore: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.AwaitScoreRequest, _compute_node_pb2.AwaitScoreResponse]
-    """AwaitScore waits until a target has declared its score task."""
+    Declare: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.DeclareRequest, _compute_node_pb2.DeclareResponse]
+    """Declare declares a task. Its declarer only."""
+    AwaitTask: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.AwaitTaskRequest, _compute_node_pb2.AwaitTaskResponse]
+    """AwaitTask waits until a task of a name has been declared."""
     Contribute: _grpc.StreamUnaryMultiCallable[_compute_node_pb2.ContributeRequest, _compute_node_pb2.ContributeResponse]
     """Contribute uploads the caller's part of a task. Retailers only."""
     FetchResult: _grpc.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]
@@ -55,10 +55,10 @@ class ComputeNodeServiceAsyncStub(ComputeNodeServiceStub):
     """Join compares the caller's terms with the node's."""
     PublishKey: _aio.StreamUnaryMultiCallable[_compute_node_pb2.PublishKeyRequest, _compute_node_pb2.PublishKeyResponse]  # type: ignore[assignment]
     """PublishKey uploads the coalition's public key. Key holder only."""
-    DeclareScore: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.DeclareScoreRequest, _compute_node_pb2.DeclareScoreResponse]  # type: ignore[assignment]
-    """DeclareScore declares a score task. Its target only."""
-    AwaitScore: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.AwaitScoreRequest, _compute_node_pb2.AwaitScoreResponse]  # type: ignore[assignment]
-    """AwaitScore waits until a target has declared its score task."""
+    Declare: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.DeclareRequest, _compute_node_pb2.DeclareResponse]  # type: ignore[assignment]
+    """Declare declares a task. Its declarer only."""
+    AwaitTask: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.AwaitTaskRequest, _compute_node_pb2.AwaitTaskResponse]  # type: ignore[assignment]
+    """AwaitTask waits until a task of a name has been declared."""
     Contribute: _aio.StreamUnaryMultiCallable[_compute_node_pb2.ContributeRequest, _compute_node_pb2.ContributeResponse]  # type: ignore[assignment]
     """Contribute uploads the caller's part of a task. Retailers only."""
     FetchResult: _aio.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]  # type: ignore[assignment]
@@ -84,20 +84,20 @@ class ComputeNodeServiceServicer(metaclass=_abc_1.ABCMeta):
         """PublishKey uploads the coalition's public key. Key holder only."""
 
     @_abc_1.abstractmethod
-    def DeclareScore(
+    def Declare(
         self,
-        request: _compute_node_pb2.DeclareScoreRequest,
+        request: _compute_node_pb2.DeclareRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_compute_node_pb2.DeclareScoreResponse, _abc.Awaitable[_compute_node_pb2.DeclareScoreResponse]]:
-        """DeclareScore declares a score task. Its target only."""
+    ) -> _typing.Union[_compute_node_pb2.DeclareResponse, _abc.Awaitable[_compute_node_pb2.DeclareResponse]]:
+        """Declare declares a task. Its declarer only."""
 
     @_abc_1.abstractmethod
-    def AwaitScore(
+    def AwaitTask(
         self,
-        request: _compute_node_pb2.AwaitScoreRequest,
+        request: _compute_node_pb2.AwaitTaskRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_compute_node_pb2.AwaitScoreResponse, _abc.Awaitable[_compute_node_pb2.AwaitScoreResponse]]:
-        """AwaitScore waits until a target has declared its score task."""
+    ) -> _typing.Union[_compute_node_pb2.AwaitTaskResponse, _abc.Awaitable[_compute_node_pb2.AwaitTaskResponse]]:
+        """AwaitTask waits until a task of a name has been declared."""
 
     @_abc_1.abstractmethod
     def Contribute(

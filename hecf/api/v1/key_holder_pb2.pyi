@@ -108,84 +108,36 @@ class GetPublicKeyResponse(_message.Message):
 Global___GetPublicKeyResponse: _TypeAlias = GetPublicKeyResponse  # noqa: Y015
 
 @_typing.final
-class ReleaseBlocksRequest(_message.Message):
-    """ReleaseBlocksRequest names the Gram task."""
+class ReleaseRequest(_message.Message):
+    """ReleaseRequest describes a task."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_ID_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     """Identifier of the task, 32 bytes."""
-    def __init__(
-        self,
-        *,
-        task_id: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ReleaseBlocksRequest: _TypeAlias = ReleaseBlocksRequest  # noqa: Y015
-
-@_typing.final
-class ReleaseBlocksResponse(_message.Message):
-    """ReleaseBlocksResponse is one message of the download of the released blocks."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MANIFEST_FIELD_NUMBER: _builtins.int
-    CHUNK_FIELD_NUMBER: _builtins.int
-    chunk: _builtins.bytes
-    """Every other message."""
     @_builtins.property
-    def manifest(self) -> _transfer_pb2.Manifest:
-        """First message."""
-
-    def __init__(
-        self,
-        *,
-        manifest: _transfer_pb2.Manifest | None = ...,
-        chunk: _builtins.bytes = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "manifest", b"manifest"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "content", b"content", "manifest", b"manifest"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["manifest", "chunk"]  # noqa: Y015
-    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
-
-Global___ReleaseBlocksResponse: _TypeAlias = ReleaseBlocksResponse  # noqa: Y015
-
-@_typing.final
-class ReleaseScoresRequest(_message.Message):
-    """ReleaseScoresRequest describes the score task."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TASK_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def task(self) -> _tasks_pb2.ScoreTask:
+    def task(self) -> _tasks_pb2.Task:
         """The task, as it was declared."""
 
     def __init__(
         self,
         *,
-        task: _tasks_pb2.ScoreTask | None = ...,
+        task_id: _builtins.bytes = ...,
+        task: _tasks_pb2.Task | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task", b"task", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ReleaseScoresRequest: _TypeAlias = ReleaseScoresRequest  # noqa: Y015
+Global___ReleaseRequest: _TypeAlias = ReleaseRequest  # noqa: Y015
 
 @_typing.final
-class ReleaseScoresResponse(_message.Message):
-    """ReleaseScoresResponse is one message of the download of the released scores."""
+class ReleaseResponse(_message.Message):
+    """ReleaseResponse is one message of the download of a released result."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -211,4 +163,4 @@ class ReleaseScoresResponse(_message.Message):
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
-Global___ReleaseScoresResponse: _TypeAlias = ReleaseScoresResponse  # noqa: Y015
+Global___ReleaseResponse: _TypeAlias = ReleaseResponse  # noqa: Y015

@@ -45,15 +45,10 @@ class KeyHolderServiceStub(object):
                 request_serializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyRequest.SerializeToString,
                 response_deserializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyResponse.FromString,
                 _registered_method=True)
-        self.ReleaseBlocks = channel.unary_stream(
-                '/hecf.v1.KeyHolderService/ReleaseBlocks',
-                request_serializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseBlocksRequest.SerializeToString,
-                response_deserializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseBlocksResponse.FromString,
-                _registered_method=True)
-        self.ReleaseScores = channel.unary_stream(
-                '/hecf.v1.KeyHolderService/ReleaseScores',
-                request_serializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseScoresRequest.SerializeToString,
-                response_deserializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseScoresResponse.FromString,
+        self.Release = channel.unary_stream(
+                '/hecf.v1.KeyHolderService/Release',
+                request_serializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
 
 
@@ -75,15 +70,8 @@ class KeyHolderServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ReleaseBlocks(self, request, context):
-        """ReleaseBlocks waits for the released Gram blocks of the coalition.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ReleaseScores(self, request, context):
-        """ReleaseScores waits for the released best items of a score task. Its target only.
+    def Release(self, request, context):
+        """Release waits for the released result of a task. Its recipients only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,15 +90,10 @@ def add_KeyHolderServiceServicer_to_server(servicer, server):
                     request_deserializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyRequest.FromString,
                     response_serializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyResponse.SerializeToString,
             ),
-            'ReleaseBlocks': grpc.unary_stream_rpc_method_handler(
-                    servicer.ReleaseBlocks,
-                    request_deserializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseBlocksRequest.FromString,
-                    response_serializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseBlocksResponse.SerializeToString,
-            ),
-            'ReleaseScores': grpc.unary_stream_rpc_method_handler(
-                    servicer.ReleaseScores,
-                    request_deserializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseScoresRequest.FromString,
-                    response_serializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseScoresResponse.SerializeToString,
+            'Release': grpc.unary_stream_rpc_method_handler(
+                    servicer.Release,
+                    request_deserializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,7 +162,7 @@ class KeyHolderService(object):
             _registered_method=True)
 
     @staticmethod
-    def ReleaseBlocks(request,
+    def Release(request,
             target,
             options=(),
             channel_credentials=None,
@@ -192,36 +175,9 @@ class KeyHolderService(object):
         return grpc.experimental.unary_stream(
             request,
             target,
-            '/hecf.v1.KeyHolderService/ReleaseBlocks',
-            hecf_dot_v1_dot_key__holder__pb2.ReleaseBlocksRequest.SerializeToString,
-            hecf_dot_v1_dot_key__holder__pb2.ReleaseBlocksResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ReleaseScores(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/hecf.v1.KeyHolderService/ReleaseScores',
-            hecf_dot_v1_dot_key__holder__pb2.ReleaseScoresRequest.SerializeToString,
-            hecf_dot_v1_dot_key__holder__pb2.ReleaseScoresResponse.FromString,
+            '/hecf.v1.KeyHolderService/Release',
+            hecf_dot_v1_dot_key__holder__pb2.ReleaseRequest.SerializeToString,
+            hecf_dot_v1_dot_key__holder__pb2.ReleaseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,10 +37,8 @@ class KeyHolderServiceStub:
     """Join compares the caller's terms with the key holder's."""
     GetPublicKey: _grpc.UnaryStreamMultiCallable[_key_holder_pb2.GetPublicKeyRequest, _key_holder_pb2.GetPublicKeyResponse]
     """GetPublicKey downloads the coalition's public key."""
-    ReleaseBlocks: _grpc.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseBlocksRequest, _key_holder_pb2.ReleaseBlocksResponse]
-    """ReleaseBlocks waits for the released Gram blocks of the coalition."""
-    ReleaseScores: _grpc.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseScoresRequest, _key_holder_pb2.ReleaseScoresResponse]
-    """ReleaseScores waits for the released best items of a score task. Its target only."""
+    Release: _grpc.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseRequest, _key_holder_pb2.ReleaseResponse]
+    """Release waits for the released result of a task. Its recipients only."""
 
 @_typing.type_check_only
 class KeyHolderServiceAsyncStub(KeyHolderServiceStub):
@@ -51,10 +49,8 @@ class KeyHolderServiceAsyncStub(KeyHolderServiceStub):
     """Join compares the caller's terms with the key holder's."""
     GetPublicKey: _aio.UnaryStreamMultiCallable[_key_holder_pb2.GetPublicKeyRequest, _key_holder_pb2.GetPublicKeyResponse]  # type: ignore[assignment]
     """GetPublicKey downloads the coalition's public key."""
-    ReleaseBlocks: _aio.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseBlocksRequest, _key_holder_pb2.ReleaseBlocksResponse]  # type: ignore[assignment]
-    """ReleaseBlocks waits for the released Gram blocks of the coalition."""
-    ReleaseScores: _aio.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseScoresRequest, _key_holder_pb2.ReleaseScoresResponse]  # type: ignore[assignment]
-    """ReleaseScores waits for the released best items of a score task. Its target only."""
+    Release: _aio.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseRequest, _key_holder_pb2.ReleaseResponse]  # type: ignore[assignment]
+    """Release waits for the released result of a task. Its recipients only."""
 
 class KeyHolderServiceServicer(metaclass=_abc_1.ABCMeta):
     """KeyHolderService is what retailers ask of the key holder."""
@@ -76,19 +72,11 @@ class KeyHolderServiceServicer(metaclass=_abc_1.ABCMeta):
         """GetPublicKey downloads the coalition's public key."""
 
     @_abc_1.abstractmethod
-    def ReleaseBlocks(
+    def Release(
         self,
-        request: _key_holder_pb2.ReleaseBlocksRequest,
+        request: _key_holder_pb2.ReleaseRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_key_holder_pb2.ReleaseBlocksResponse], _abc.AsyncIterator[_key_holder_pb2.ReleaseBlocksResponse]]:
-        """ReleaseBlocks waits for the released Gram blocks of the coalition."""
-
-    @_abc_1.abstractmethod
-    def ReleaseScores(
-        self,
-        request: _key_holder_pb2.ReleaseScoresRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_key_holder_pb2.ReleaseScoresResponse], _abc.AsyncIterator[_key_holder_pb2.ReleaseScoresResponse]]:
-        """ReleaseScores waits for the released best items of a score task. Its target only."""
+    ) -> _typing.Union[_abc.Iterator[_key_holder_pb2.ReleaseResponse], _abc.AsyncIterator[_key_holder_pb2.ReleaseResponse]]:
+        """Release waits for the released result of a task. Its recipients only."""
 
 def add_KeyHolderServiceServicer_to_server(servicer: KeyHolderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

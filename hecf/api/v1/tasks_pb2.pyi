@@ -28,7 +28,7 @@ class _SideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Side.ValueType],
     SIDE_UNSPECIFIED: _Side.ValueType  # 0
     """Not set: refused."""
     SIDE_LEFT: _Side.ValueType  # 1
-    """The left operand of a product."""
+    """The left operand of a product, or a vector of a sum."""
     SIDE_RIGHT: _Side.ValueType  # 2
     """The right operand of a product."""
     SIDE_MODEL: _Side.ValueType  # 3
@@ -40,12 +40,67 @@ class Side(_Side, metaclass=_SideEnumTypeWrapper):
 SIDE_UNSPECIFIED: Side.ValueType  # 0
 """Not set: refused."""
 SIDE_LEFT: Side.ValueType  # 1
-"""The left operand of a product."""
+"""The left operand of a product, or a vector of a sum."""
 SIDE_RIGHT: Side.ValueType  # 2
 """The right operand of a product."""
 SIDE_MODEL: Side.ValueType  # 3
 """The plaintext item model of a target."""
 Global___Side: _TypeAlias = Side  # noqa: Y015
+
+@_typing.final
+class Task(_message.Message):
+    """Task is one of the tasks of a coalition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRAM_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def gram(self) -> Global___GramTask:
+        """All cross-Gram blocks."""
+
+    @_builtins.property
+    def score(self) -> Global___ScoreTask:
+        """Scores of some members on one retailer's catalogue."""
+
+    @_builtins.property
+    def sum(self) -> Global___SumTask:
+        """A sum of vectors."""
+
+    def __init__(
+        self,
+        *,
+        gram: Global___GramTask | None = ...,
+        score: Global___ScoreTask | None = ...,
+        sum: Global___SumTask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "score", b"score", "sum", b"sum"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "score", b"score", "sum", b"sum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["gram", "score", "sum"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class GramTask(_message.Message):
+    """GramTask stands for all cross-Gram blocks; the terms define the rest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GramTask: _TypeAlias = GramTask  # noqa: Y015
 
 @_typing.final
 class ScoreTask(_message.Message):
@@ -78,3 +133,89 @@ class ScoreTask(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScoreTask: _TypeAlias = ScoreTask  # noqa: Y015
+
+@_typing.final
+class SumTask(_message.Message):
+    """SumTask describes a weighted sum of one vector of every contributor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECLARER_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    VALUE_BOUND_FIELD_NUMBER: _builtins.int
+    FRACTION_BITS_FIELD_NUMBER: _builtins.int
+    CONTRIBUTORS_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    declarer: _builtins.str
+    """Name of the retailer that declares the task."""
+    label: _builtins.str
+    """What is summed; a declarer uses a label once."""
+    values: _builtins.int
+    """Length of every vector."""
+    value_bound: _builtins.float
+    """Largest absolute value of a vector."""
+    fraction_bits: _builtins.int
+    """Values are rounded to multiples of 2^-fraction_bits."""
+    @_builtins.property
+    def contributors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the retailers that contribute, in the order of the terms."""
+
+    @_builtins.property
+    def recipients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the retailers that receive the sum, in the order of the terms."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """An integer weight other than zero for every contributor."""
+
+    def __init__(
+        self,
+        *,
+        declarer: _builtins.str = ...,
+        label: _builtins.str = ...,
+        values: _builtins.int = ...,
+        value_bound: _builtins.float = ...,
+        fraction_bits: _builtins.int = ...,
+        contributors: _abc.Iterable[_builtins.str] | None = ...,
+        recipients: _abc.Iterable[_builtins.str] | None = ...,
+        weights: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contributors", b"contributors", "declarer", b"declarer", "fraction_bits", b"fraction_bits", "label", b"label", "recipients", b"recipients", "value_bound", b"value_bound", "values", b"values", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SumTask: _TypeAlias = SumTask  # noqa: Y015
+
+@_typing.final
+class Contribution(_message.Message):
+    """Contribution names a contribution by its bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETAILER_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    retailer: _builtins.str
+    """Name of the retailer that contributed."""
+    side: Global___Side.ValueType
+    """Which part of the task it is."""
+    sha256: _builtins.bytes
+    """SHA-256 of its payload, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        retailer: _builtins.str = ...,
+        side: Global___Side.ValueType = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["retailer", b"retailer", "sha256", b"sha256", "side", b"side"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contribution: _TypeAlias = Contribution  # noqa: Y015

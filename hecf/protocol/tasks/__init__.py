@@ -1,0 +1,51 @@
+"""The tasks of a coalition: who contributes what, what is computed, and who receives it.
+
+::
+
+    retailer r                 compute node                key holder            recipients
+    ----------                 ------------                ----------            ----------
+    left_r, right_r  ------->  P_r' P_s for all r < s
+                               concealed block   ------->  decrypt, gate ----->  every block
+    e_r W_rt         ------->  sum over r                                        items, bias
+                               score on the items <----------------------------- of target t
+                               concealed scores  ------->  decrypt, gate ----->  top k
+    vector_r         ------->  sum over r with weights
+                               encrypted sum     ------->  decrypt, gate ----->  the sum
+
+The Gram task follows from the terms; every other task is declared by a retailer. All parties
+compute its identifier for themselves from terms, plan and parameters.
+"""
+
+from hecf.protocol.tasks.gram import GRAM_PRECISION, GramTask, gram_plan
+from hecf.protocol.tasks.identity import Part
+from hecf.protocol.tasks.score import (
+    EMBEDDING_BOUND,
+    MODEL,
+    MOST_ITEMS,
+    SCORE_PRECISION,
+    SCORES,
+    ScoreTask,
+)
+from hecf.protocol.tasks.summation import MOST_VALUES, TOTAL, SumTask
+
+Task = GramTask | ScoreTask | SumTask
+DeclaredTask = ScoreTask | SumTask
+"""Tasks that a retailer declares."""
+
+__all__ = [
+    "EMBEDDING_BOUND",
+    "GRAM_PRECISION",
+    "MODEL",
+    "MOST_ITEMS",
+    "MOST_VALUES",
+    "SCORES",
+    "SCORE_PRECISION",
+    "TOTAL",
+    "DeclaredTask",
+    "GramTask",
+    "Part",
+    "ScoreTask",
+    "SumTask",
+    "Task",
+    "gram_plan",
+]

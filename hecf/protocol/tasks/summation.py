@@ -1,0 +1,138 @@
+"""A weighted sum of vectors, exact in fixed point."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from hecf.errors import InvalidInput
+from hecf.he.plan import LEFT
+from hecf.he.summation import SumPlan, plan_sum
+from hecf.protocol.tasks.gram import gram_plan
+from hecf.protocol.tasks.identity import Part, check_retailer, check_retailers, digest
+from hecf.protocol.terms import Terms
+
+TOTAL = "total"
+MOST_VALUES = 1 << 28
+LARGEST_WEIGHT = 1 << 20
+_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True)
+class SumTask:
+    """The sum of one vector of every contributor, each times its integer weight.
+
+    Parameters
+    ----------
+    terms : Terms
+    declarer : str
+        The retailer that declares the task; it need not contribute or receive.
+    label : str
+        What is summed: lower-case letters, digits and hyphens. A declarer uses a label once.
+    values : int
+        Length of every vector.
+    value_bound : float
+        Largest absolute value of a vector.
+    fraction_bits : int
+        Values are rounded to multiples of ``2 ** -fraction_bits``; their sum is exact.
+    contributors, recipients : tuple of str
+        Retailers in the order of the terms; none stands for all.
+    weights : tuple of int
+        A weight other than zero for every contributor; none stands for ones.
+
+    Raises
+    ------
+    InvalidInput
+        If a name is no retailer, there are fewer contributors than the terms ask for, or a number
+        is out of its range.
+    ParameterError
+        If sums of that bound and precision do not fit the parameters of the coalition's key.
+
+    Security
+    --------
+    A recipient that contributes can subtract its own vector. Two sums that differ by one
+    contributor differ by its vector: a retailer agrees to every task separately, by contributing.
+    """
+
+    terms: Terms
+    declarer: str
+    label: str
+    values: int
+    value_bound: float
+    fraction_bits: int = 0
+    contributors: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
+    weights: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "contributors", self.contributors or self.terms.retailers)
+        object.__setattr__(self, "recipients", self.recipients or self.terms.retailers)
+        object.__setattr__(self, "weights", self.weights or (1,) * len(self.contributors))
+        object.__setattr__(self, "value_bound", float(self.value_bound))
+        check_retailer(self.terms, self.declarer)
+        check_retailers(self.terms, self.contributors, "the contributors of a sum")
+        check_retailers(self.terms, self.recipients, "the recipients of a sum")
+        if len(self.contributors) < self.terms.minimum_contributors:
+            raise InvalidInput(
+                "a sum has too few contributors",
+                got=len(self.contributors),
+                expected=f"at least minimum_contributors = {self.terms.minimum_contributors}",
+            )
+        if not _LABEL.fullmatch(self.label):
+            raise InvalidInput(
+                "a sum has an unsuitable label", got=self.label, expected="one like 'item-counts'"
+            )
+        if not 1 <= self.values <= MOST_VALUES:
+            raise InvalidInput(
+                "a sum has an unsuitable length", got=self.values, expected=f"1 to {MOST_VALUES}"
+            )
+        suitable = all(0 < abs(weight) <= LARGEST_WEIGHT for weight in self.weights)
+        if len(self.weights) != len(self.contributors) or not suitable:
+            raise InvalidInput(
+                "a sum has unsuitable weights",
+                got=self.weights,
+                expected=f"one for each of {len(self.contributors)} contributors, not 0",
+            )
+        # Refuses bounds that do not fit before anybody agrees to the task.
+        _ = self.plan
+
+    @cached_property
+    def identifier(self) -> str:
+        """SHA-256 over terms, plan and every field in hexadecimal."""
+        fields = (self.declarer, self.label, self.contributors, self.recipients, self.weights)
+        return digest("sum", self.terms, self.plan, json.dumps(fields).encode())
+
+    @property
+    def name(self) -> str:
+        """Name of the task within its coalition."""
+        return self.name_of(self.declarer, self.label)
+
+    @staticmethod
+    def name_of(declarer: str, label: str) -> str:
+        """Return the name of the sum that a retailer declares under a label."""
+        return f"sum/{declarer}/{label}"
+
+    @cached_property
+    def plan(self) -> SumPlan:
+        """The plan of the sum, under the key of the Gram task."""
+        return plan_sum(
+            scheme=self.terms.scheme,
+            values=self.values,
+            summands=len(self.contributors),
+            value_bound=self.value_bound,
+            precision=0.5 ** (self.fraction_bits + 1),
+            weight_bound=sum(abs(weight) for weight in self.weights),
+            parameters=gram_plan(self.terms).parameters,
+        )
+
+    @property
+    def parts(self) -> list[Part]:
+        """What is contributed: a vector of every contributor."""
+        return [(name, LEFT) for name in self.contributors]
+
+    @property
+    def results(self) -> list[str]:
+        """Names of the results."""
+        return [TOTAL]
