@@ -14,8 +14,8 @@ from hecf.he import loops
 from hecf.he.ckks import generate_keys
 from hecf.he.kernels import LoadedMatrix, multiply, multiply_loaded
 from hecf.he.modular import Float, Words, digits_to_float, recombine, residues
-from hecf.he.packing import ProductPacking
 from hecf.he.parameters import ParameterSet
+from hecf.he.product.packing import ProductPacking
 from hecf.he.secret import SecretCipher
 
 

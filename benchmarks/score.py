@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from benchmarks.harness import Job, Result, alternate, rng, seconds
 from hecf.he import loops
 from hecf.he.ckks import generate_keys
-from hecf.he.own_key import OwnKeyPlan
-from hecf.he.own_key_client import OwnKeyClient
-from hecf.he.own_key_messages import OwnKeyAnswer, OwnKeyQuery
-from hecf.he.own_key_node import OwnKeyNode
-from hecf.he.own_key_planner import plan_batch, plan_query
+from hecf.he.own_key.client import OwnKeyClient
+from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery
+from hecf.he.own_key.node import OwnKeyNode
+from hecf.he.own_key.plan import OwnKeyPlan
+from hecf.he.own_key.planner import plan_batch, plan_query
 
 Float = NDArray[np.float64]
 

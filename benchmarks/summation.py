@@ -14,7 +14,7 @@ import tenseal
 from benchmarks.harness import Job, Result, alternate, rng
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
-from hecf.he.summation import plan_sum
+from hecf.he.summation.planner import plan_sum
 
 PARTIES, VALUES = 16, 65_536
 PRECISION = 2.0**-20

@@ -16,7 +16,7 @@ import numpy as np
 from hecf.he import kernels
 from hecf.he.explain import Calibration, work
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.planner import plan_gram
+from hecf.he.product.planner import plan_gram
 from hecf.he.scheme import scheme_by_name
 from parties.files import read_limited, write_public
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info
 
 from hecf import __version__
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.planner import plan_gram
+from hecf.he.product.planner import plan_gram
 from hecf.he.scheme import scheme_by_name
 from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate

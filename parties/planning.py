@@ -11,9 +11,10 @@ from rich.table import Table
 
 from hecf.errors import ConfigurationError
 from hecf.he.explain import explain
-from hecf.he.plan import GRAM, SCORE, ProductPlan
-from hecf.he.planner import plan_gram, plan_score
-from hecf.he.summation import SUM, SumPlan, plan_sum
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan
+from hecf.he.product.planner import plan_gram, plan_score
+from hecf.he.summation.plan import SUM, SumPlan
+from hecf.he.summation.planner import plan_sum
 from parties import calibration
 
 OPERATIONS = (SUM, GRAM, SCORE)

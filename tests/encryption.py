@@ -18,9 +18,9 @@ from hecf.he.ckks import CkksDecryptor
 from hecf.he.keys import SecretKey
 from hecf.he.matrices import EncryptedProduct, PublicKey
 from hecf.he.modular import digits_to_integers
-from hecf.he.packing import ProductPacking
 from hecf.he.parameters import ParameterSet, largest_primes
-from hecf.he.plan import GRAM, SCORE, ProductPlan
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan
 from hecf.he.scheme import Decryptor, Encryptor, Evaluator, scheme_by_name
 
 PARAMETERS = ParameterSet.with_data_primes(4096, 3)

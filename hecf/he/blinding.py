@@ -33,13 +33,20 @@ import numpy as np
 from hecf.errors import MalformedMessage, ParameterError
 from hecf.he import sampling
 from hecf.he.kernels import add
-from hecf.he.matrices import check_residues, header, open_header, pack_words, unpack_words
+from hecf.he.messages import (
+    Kind,
+    check_residues,
+    check_words,
+    header,
+    open_header,
+    pack_words,
+    unpack_words,
+)
 from hecf.he.modular import Float, Words, digits_to_float, recombine
-from hecf.he.plan import WORD_BYTES, ProductPlan
+from hecf.he.plan import WORD_BYTES
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 
-KIND_BLINDED_PRODUCT = 40
-KIND_BLINDED_RESULT = 41
 SEED_BYTES = 32
 FLOODING_TAIL = 9
 """Standard deviations that a plan must have room for beside its largest result."""
@@ -91,12 +98,12 @@ class BlindedProduct:
 
     def __post_init__(self) -> None:
         check_room(self.plan)
-        _check_words(self.constant, self.plan.constant_shape)
-        _check_words(self.tail, tail_shape(self.plan))
+        check_words(self.constant, self.plan.constant_shape)
+        check_words(self.tail, tail_shape(self.plan))
 
     def to_bytes(self) -> bytes:
         """Header and packed words."""
-        start = header(KIND_BLINDED_PRODUCT, self.plan.fingerprint)
+        start = header(Kind.BLINDED_PRODUCT, self.plan.fingerprint)
         return start + pack_words(self.constant) + pack_words(self.tail)
 
     @classmethod
@@ -112,7 +119,7 @@ class BlindedProduct:
         """
         split, shape = WORD_BYTES * math.prod(plan.constant_shape), tail_shape(plan)
         length = split + WORD_BYTES * math.prod(shape)
-        body = open_header(data, KIND_BLINDED_PRODUCT, plan.fingerprint, length)
+        body = open_header(data, Kind.BLINDED_PRODUCT, plan.fingerprint, length)
         constant = _parsed(body[:split], plan.constant_shape, plan.primes)
         return cls(plan, constant, _parsed(body[split:], shape, plan.primes))
 
@@ -131,7 +138,7 @@ class BlindedDecryption:
     words: Words
 
     def __post_init__(self) -> None:
-        _check_words(self.words, self.plan.constant_shape)
+        check_words(self.words, self.plan.constant_shape)
 
     def __repr__(self) -> str:
         return f"BlindedDecryption({self.plan.operation} {self.plan.left} x {self.plan.right})"
@@ -154,17 +161,17 @@ class BlindedResult:
     words: Words
 
     def __post_init__(self) -> None:
-        _check_words(self.words, self.plan.constant_shape)
+        check_words(self.words, self.plan.constant_shape)
 
     def to_bytes(self) -> bytes:
         """Header and packed words."""
-        return header(KIND_BLINDED_RESULT, self.plan.fingerprint) + pack_words(self.words)
+        return header(Kind.BLINDED_RESULT, self.plan.fingerprint) + pack_words(self.words)
 
     @classmethod
     def from_bytes(cls, plan: ProductPlan, data: bytes) -> BlindedResult:
         """Parse and check every residue; errors as for :meth:`BlindedProduct.from_bytes`."""
         length = WORD_BYTES * math.prod(plan.constant_shape)
-        body = open_header(data, KIND_BLINDED_RESULT, plan.fingerprint, length)
+        body = open_header(data, Kind.BLINDED_RESULT, plan.fingerprint, length)
         return cls(plan, _parsed(body, plan.constant_shape, plan.primes))
 
     def unblind(self, seed: MaskSeed) -> Float:
@@ -203,7 +210,7 @@ def flooded(decryption: BlindedDecryption, random: RandomBytes) -> BlindedResult
     """Add the plan's flooding noise to masked residues, as rounded integers.
 
     Adding before rounding or after is the same for an integer, so the theorem behind
-    :attr:`hecf.he.plan.ProductPlan.flooding` holds for the rounded noise as well. The clear scheme
+    :attr:`hecf.he.plan.ScaledPlan.flooding` holds for the rounded noise as well. The clear scheme
     has no noise to flood.
     """
     plan = decryption.plan
@@ -242,8 +249,3 @@ def _parsed(body: memoryview, shape: tuple[int, ...], primes: tuple[int, ...]) -
     if words.size:
         check_residues(words, primes)
     return words
-
-
-def _check_words(words: Words, shape: tuple[int, ...]) -> None:
-    if words.shape != shape or words.dtype != np.uint32:
-        raise MalformedMessage("masked words have another shape", got=words.shape, expected=shape)

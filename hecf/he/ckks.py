@@ -26,9 +26,10 @@ from hecf.he.modular import (
     to_words,
 )
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import OperandPlan, ProductPlan, check_scheme
+from hecf.he.plan import OperandPlan, check_parameters
+from hecf.he.product.plan import ProductPlan
 from hecf.he.seal import SealContext
-from hecf.he.summation import SumPlan
+from hecf.he.summation.plan import SumPlan
 
 
 def generate_keys(parameters: ParameterSet) -> tuple[SecretKey, PublicKey]:
@@ -166,24 +167,6 @@ class CkksDecryptor:
                 centred = np.stack([centre(plain[i], p) for i, p in enumerate(plan.primes)])
                 tiles[group, other] = ntt.inverse(plan.primes, centred)[:, positions]
         return tiles
-
-
-def check_parameters(plan: OperandPlan, parameters: ParameterSet) -> None:
-    """Refuse a plan that was made for another key or scheme.
-
-    A plan of the clear scheme has no flooding noise, so a release under it would be exact.
-
-    Raises
-    ------
-    Mismatch
-    """
-    check_scheme(plan, "ckks")
-    if plan.parameters != parameters:
-        raise Mismatch(
-            "the plan has other parameters than the key",
-            got=plan.parameters.fingerprint.hex()[:16],
-            expected=parameters.fingerprint.hex()[:16],
-        )
 
 
 def _constant_components(plan: ProductPlan, useful: Words, positions: NDArray[np.intp]) -> Words:

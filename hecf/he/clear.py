@@ -16,26 +16,12 @@ import numpy as np
 from hecf.errors import MalformedMessage, Mismatch
 from hecf.he.blinding import BlindedDecryption, BlindedProduct, MaskSeed, masked, tail_shape
 from hecf.he.keys import Decrypted
-from hecf.he.matrices import (
-    KIND_CLEAR_OPERAND_LEFT,
-    KIND_CLEAR_OPERAND_RIGHT,
-    KIND_CLEAR_PRODUCT,
-    header,
-    open_header,
-)
+from hecf.he.messages import Kind, header, open_header
 from hecf.he.modular import Float, Words, residues, to_words
-from hecf.he.plan import (
-    GRAM,
-    LEFT,
-    MANTISSA_BITS,
-    RIGHT,
-    SCORE,
-    OperandPlan,
-    ProductPlan,
-    check_item_model,
-    check_scheme,
-)
-from hecf.he.summation import SumPlan, check_sum
+from hecf.he.plan import LEFT, MANTISSA_BITS, RIGHT, OperandPlan, check_scheme
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model
+from hecf.he.summation.addition import check_sum
+from hecf.he.summation.plan import SumPlan
 
 
 @dataclass(frozen=True)
@@ -65,13 +51,13 @@ class ClearProduct:
 
     def to_bytes(self) -> bytes:
         """Header and little-endian float64 values."""
-        return header(KIND_CLEAR_PRODUCT, self.plan.fingerprint) + _pack(self.values)
+        return header(Kind.CLEAR_PRODUCT, self.plan.fingerprint) + _pack(self.values)
 
     @classmethod
     def from_bytes(cls, plan: ProductPlan, data: bytes) -> ClearProduct:
         """Parse; errors as for :meth:`hecf.he.matrices.EncryptedMatrix.from_bytes`."""
         shape = (plan.left, plan.right)
-        return cls(plan, _unpack(data, KIND_CLEAR_PRODUCT, plan, shape))
+        return cls(plan, _unpack(data, Kind.CLEAR_PRODUCT, plan, shape))
 
 
 class ClearEncryptor:
@@ -184,8 +170,8 @@ def _plan(
     return plan
 
 
-def _kind(side: str) -> int:
-    return KIND_CLEAR_OPERAND_LEFT if side == LEFT else KIND_CLEAR_OPERAND_RIGHT
+def _kind(side: str) -> Kind:
+    return Kind.CLEAR_OPERAND_LEFT if side == LEFT else Kind.CLEAR_OPERAND_RIGHT
 
 
 def _pack(values: Float) -> bytes:

@@ -20,19 +20,11 @@ from hecf.he import kernels, ntt, sampling
 from hecf.he.blinding import BlindedProduct, MaskSeed, masked
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_words
-from hecf.he.plan import (
-    GRAM,
-    LEFT,
-    MANTISSA_BITS,
-    RIGHT,
-    SCORE,
-    OperandPlan,
-    ProductPlan,
-    check_item_model,
-    check_scheme,
-)
+from hecf.he.plan import LEFT, MANTISSA_BITS, RIGHT, OperandPlan, check_scheme
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model
 from hecf.he.sampling import RandomBytes
-from hecf.he.summation import SumPlan, weighted_sum
+from hecf.he.summation.addition import weighted_sum
+from hecf.he.summation.plan import SumPlan
 
 CONCEAL_BATCH = 16
 """Results that are concealed at once: bounds memory."""

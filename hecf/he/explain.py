@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hecf.he.parameters import MODULUS_BITS_128
-from hecf.he.plan import GRAM, LEFT, RIGHT, ProductPlan
-from hecf.he.summation import SumPlan
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.plan import GRAM, ProductPlan
+from hecf.he.summation.plan import SumPlan
 
 
 @dataclass(frozen=True)

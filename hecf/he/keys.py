@@ -7,8 +7,8 @@ from typing import Generic, NoReturn, TypeVar
 
 from hecf.he.modular import Float
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import ProductPlan
-from hecf.he.summation import SumPlan
+from hecf.he.product.plan import ProductPlan
+from hecf.he.summation.plan import SumPlan
 
 
 class SecretKey:

@@ -16,9 +16,10 @@ from hecf.he.keys import Decrypted, SecretKey
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import OperandPlan, ProductPlan
+from hecf.he.plan import OperandPlan
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
-from hecf.he.summation import SumPlan
+from hecf.he.summation.plan import SumPlan
 
 
 class Serialised(Protocol):

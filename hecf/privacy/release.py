@@ -20,11 +20,11 @@ from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
 from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
-from hecf.he.plan import GRAM, SCORE, ProductPlan
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan
 from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.scores import Panel, TopSimilar, top_similar
-from hecf.he.summation import SumPlan
+from hecf.he.summation.plan import SumPlan
 from hecf.privacy.policy import ReleasePolicy
 
 

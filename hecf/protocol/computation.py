@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hecf.errors import UnknownTask
-from hecf.he.item_model import ItemModel
 from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Evaluator, Scheme, Serialised
 from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task
 

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hecf.errors import MalformedMessage
-from hecf.he.matrices import header, open_header
+from hecf.he.messages import Kind, header, open_header
 from hecf.he.modular import Float
 from hecf.privacy.release import TopScores
 from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
-
-KIND_RELEASED_BLOCKS = 8
-KIND_RELEASED_SCORES = 9
-KIND_RELEASED_SUM = 11
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class ReleasedBlocks:
         body = b"".join(
             np.ascontiguousarray(self.blocks[pair], dtype="<f8").tobytes() for pair in task.pairs
         )
-        return header(KIND_RELEASED_BLOCKS, bytes.fromhex(task.identifier)) + body
+        return header(Kind.RELEASED_BLOCKS, bytes.fromhex(task.identifier)) + body
 
     @classmethod
     def from_bytes(cls, task: GramTask, data: bytes) -> ReleasedBlocks:
@@ -46,7 +42,7 @@ class ReleasedBlocks:
         """
         size = task.terms.factors
         length = 8 * size * size * len(task.pairs)
-        body = open_header(data, KIND_RELEASED_BLOCKS, bytes.fromhex(task.identifier), length)
+        body = open_header(data, Kind.RELEASED_BLOCKS, bytes.fromhex(task.identifier), length)
         values = np.frombuffer(body, dtype="<f8").astype(np.float64).reshape(-1, size, size)
         if not np.isfinite(values).all():
             raise MalformedMessage("a released block is not finite")
@@ -56,7 +52,7 @@ class ReleasedBlocks:
 def top_scores_to_bytes(task: ScoreTask, top: TopScores) -> bytes:
     """Header, positions (int32) and scores (float64) of the best items of every shopper."""
     parts = (
-        header(KIND_RELEASED_SCORES, bytes.fromhex(task.identifier)),
+        header(Kind.RELEASED_SCORES, bytes.fromhex(task.identifier)),
         np.ascontiguousarray(top.items, dtype="<i4").tobytes(),
         np.ascontiguousarray(top.scores, dtype="<f8").tobytes(),
     )
@@ -73,7 +69,7 @@ def top_scores_from_bytes(task: ScoreTask, data: bytes) -> TopScores:
     """
     shape = (len(task.rows), min(task.terms.top_k, task.items))
     count = shape[0] * shape[1]
-    body = open_header(data, KIND_RELEASED_SCORES, bytes.fromhex(task.identifier), 12 * count)
+    body = open_header(data, Kind.RELEASED_SCORES, bytes.fromhex(task.identifier), 12 * count)
     items = np.frombuffer(body[: 4 * count], dtype="<i4").astype(np.int32).reshape(shape)
     scores = np.frombuffer(body[4 * count :], dtype="<f8").astype(np.float64).reshape(shape)
     if items.min() < 0 or items.max() >= task.items or not np.isfinite(scores).all():
@@ -99,7 +95,7 @@ class ReleasedSum:
         """Header, one octet for every declared contributor (1 if it is in the sum), and values."""
         present = bytes(name in self.contributors for name in task.contributors)
         values = np.ascontiguousarray(self.values, dtype="<f8").tobytes()
-        return header(KIND_RELEASED_SUM, bytes.fromhex(task.identifier)) + present + values
+        return header(Kind.RELEASED_SUM, bytes.fromhex(task.identifier)) + present + values
 
     @classmethod
     def from_bytes(cls, task: SumTask, data: bytes) -> ReleasedSum:
@@ -112,7 +108,7 @@ class ReleasedSum:
         """
         count = len(task.contributors)
         length = count + 8 * task.values
-        body = open_header(data, KIND_RELEASED_SUM, bytes.fromhex(task.identifier), length)
+        body = open_header(data, Kind.RELEASED_SUM, bytes.fromhex(task.identifier), length)
         present = bytes(body[:count])
         values = np.frombuffer(body[count:], dtype="<f8").astype(np.float64)
         if not np.isfinite(values).all() or not set(present) <= {0, 1}:

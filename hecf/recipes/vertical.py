@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import InvalidInput, Mismatch
-from hecf.he.item_model import ItemModel
 from hecf.he.plan import LEFT
+from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.measure import Measurements
 from hecf.models import CrossRetailerRidge, LocalEmbedding

@@ -11,7 +11,8 @@ import numpy as np
 from hecf.errors import Mismatch, PermissionDenied
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float
-from hecf.he.plan import LEFT, ProductPlan
+from hecf.he.plan import LEFT
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements

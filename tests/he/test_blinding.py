@@ -32,8 +32,9 @@ from hecf.he.blinding import (
 )
 from hecf.he.matrices import EncryptedProduct
 from hecf.he.modular import digits_to_float, digits_to_integers, recombine
-from hecf.he.plan import LEFT, RIGHT, ProductPlan
-from hecf.he.planner import plan_gram, plan_score
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.plan import ProductPlan
+from hecf.he.product.planner import plan_gram, plan_score
 from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate
 

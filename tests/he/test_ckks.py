@@ -27,9 +27,10 @@ from hecf.he.ckks import CkksDecryptor, CkksEncryptor
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import Decrypted
 from hecf.he.matrices import EncryptedProduct
-from hecf.he.packing import ProductPacking
-from hecf.he.plan import LEFT, RIGHT, ProductPlan
-from hecf.he.planner import plan_gram, plan_score
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import ProductPlan
+from hecf.he.product.planner import plan_gram, plan_score
 from hecf.he.scheme import scheme_by_name
 
 SCHEMES = ["ckks", "clear"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hecf.he import kernels, loops, matrices, modular, ntt
 from hecf.he.kernels import LoadedMatrix
-from hecf.he.own_key_node import _batch_tiles, _query_tiles
+from hecf.he.own_key.node import _batch_tiles, _query_tiles
 from hecf.he.parameters import largest_primes
 
 LIBRARY = loops.LIBRARY

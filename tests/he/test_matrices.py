@@ -11,10 +11,10 @@ from encryption import PARAMETERS, SMALLEST, gram_plan, keys_for, score_plan
 from hecf.errors import HecfError, InvalidInput, MalformedMessage, Mismatch
 from hecf.he import matrices
 from hecf.he.clear import ClearMatrix, ClearProduct
-from hecf.he.item_model import ItemModel
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
-from hecf.he.packing import ProductPacking
 from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.item_model import ItemModel
+from hecf.he.product.packing import ProductPacking
 from hecf.privacy.release import TopScores
 from hecf.protocol.released import ReleasedBlocks, top_scores_from_bytes, top_scores_to_bytes
 from hecf.protocol.tasks import GramTask, ScoreTask

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hecf.errors import InvalidInput, MalformedMessage, Mismatch, ParameterError
 from hecf.he import ckks, loops, ntt
 from hecf.he.keys import SecretKey
-from hecf.he.matrices import HEADER_BYTES
+from hecf.he.messages import HEADER_BYTES
 from hecf.he.modular import centre
-from hecf.he.own_key import BATCH, SEED_BYTES, OwnKeyPlan
-from hecf.he.own_key_client import OwnKeyClient
-from hecf.he.own_key_messages import OwnKeyAnswer, OwnKeyQuery, expand
-from hecf.he.own_key_node import OwnKeyNode
-from hecf.he.own_key_planner import plan_batch, plan_query
+from hecf.he.own_key.client import OwnKeyClient
+from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery, expand
+from hecf.he.own_key.node import OwnKeyNode
+from hecf.he.own_key.plan import BATCH, SEED_BYTES, OwnKeyPlan
+from hecf.he.own_key.planner import plan_batch, plan_query
 from hecf.he.parameters import ParameterSet
 from hecf.he.secret import SecretCipher
 

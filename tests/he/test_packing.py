@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hecf.errors import ParameterError
-from hecf.he.packing import ProductPacking
+from hecf.he.product.packing import ProductPacking
 
 BOUND = 50
 PRIME = 2_147_483_647

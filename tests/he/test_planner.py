@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hecf.errors import ParameterError
-from hecf.he.packing import ProductPacking
 from hecf.he.parameters import MODULUS_BITS_128, ParameterSet, largest_primes
-from hecf.he.plan import GRAM, LEFT, RIGHT, SCORE, ProductPlan
-from hecf.he.planner import plan_gram, plan_score
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan
+from hecf.he.product.planner import plan_gram, plan_score
 
 strengths = {"statistical_bits": st.integers(20, 50), "releases": st.integers(1, 1 << 16)}
 precisions = st.integers(4, 24).map(lambda bits: 2.0**-bits)

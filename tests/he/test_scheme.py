@@ -23,7 +23,8 @@ from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import Decrypted, SecretKey
 from hecf.he.matrices import EncryptedProduct
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import LEFT, RIGHT, ProductPlan
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.plan import ProductPlan
 from hecf.he.scheme import scheme_by_name
 
 SCHEMES = ["ckks", "clear"]

@@ -14,7 +14,8 @@ from hecf.errors import InvalidInput, MalformedMessage, Mismatch, ParameterError
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
-from hecf.he.summation import SumPlan, plan_sum
+from hecf.he.summation.plan import SumPlan
+from hecf.he.summation.planner import plan_sum
 
 PARAMETERS = ParameterSet.with_data_primes(4096, 3)
 
@@ -139,7 +140,16 @@ def test_a_plan_without_room_is_refused():
             parameters=PARAMETERS,
         )
     with pytest.raises(ParameterError):
-        SumPlan("ckks", 4, 2, 1, 1.0, 10, PARAMETERS, 3)
+        SumPlan(
+            scheme="ckks",
+            values=4,
+            summands=2,
+            weight_bound=1,
+            value_bound=1.0,
+            fraction_bits=10,
+            parameters=PARAMETERS,
+            level=3,
+        )
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from hecf.he.explain import Calibration, explain, work
 from hecf.he.parameters import MODULUS_BITS_128
-from hecf.he.planner import plan_gram
-from hecf.he.summation import plan_sum
+from hecf.he.product.planner import plan_gram
+from hecf.he.summation.planner import plan_sum
 from parties import calibration
 from parties.cli import app
 

@@ -13,10 +13,10 @@ from scipy import stats
 from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
 from hecf.he import sampling
 from hecf.he.keys import Decrypted
-from hecf.he.plan import ProductPlan
+from hecf.he.product.plan import ProductPlan
 from hecf.he.similarity.planner import plan_similarity
 from hecf.he.similarity.scores import Panel
-from hecf.he.summation import plan_sum
+from hecf.he.summation.planner import plan_sum
 from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseBudget, ReleaseGate
 

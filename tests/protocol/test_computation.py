@@ -8,8 +8,8 @@ import pytest
 
 from hecf.errors import HecfError, InvalidInput, MalformedMessage, Mismatch, UnknownTask
 from hecf.he.clear import ClearProduct
-from hecf.he.item_model import ItemModel
 from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Evaluator, Scheme, scheme_by_name
 from hecf.privacy.release import TopScores
 from hecf.protocol.computation import check_part, compute

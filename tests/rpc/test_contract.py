@@ -21,8 +21,9 @@ from hecf.errors import (
     PermissionDenied,
     UnknownTask,
 )
-from hecf.he.item_model import ItemModel
-from hecf.he.plan import LEFT, RIGHT, ProductPlan
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.item_model import ItemModel
+from hecf.he.product.plan import ProductPlan
 from hecf.he.scheme import scheme_by_name
 from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, SumTask, gram_plan
 from hecf.rpc.identity import KEY_HOLDER

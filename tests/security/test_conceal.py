@@ -25,8 +25,9 @@ from hecf.he.ckks import CkksDecryptor, CkksEncryptor
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct
 from hecf.he.modular import digits_to_float, recombine
-from hecf.he.packing import ProductPacking
-from hecf.he.plan import LEFT, RIGHT, ProductPlan
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import ProductPlan
 from hecf.he.seal import SealContext
 
 DEGREE, PRIMES = PARAMETERS.ring_degree, PARAMETERS.primes

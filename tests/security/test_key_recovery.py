@@ -22,8 +22,9 @@ from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import Decrypted
 from hecf.he.matrices import EncryptedProduct
 from hecf.he.modular import digits_to_integers
-from hecf.he.packing import ProductPacking
-from hecf.he.plan import LEFT, ProductPlan
+from hecf.he.plan import LEFT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import ProductPlan
 from hecf.he.seal import SealContext, _body
 from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from hecf.errors import Mismatch
 from hecf.he.modular import Float
-from hecf.he.plan import LEFT, RIGHT
-from hecf.he.similarity.plan import SimilarityPlan, check_rows
+from hecf.he.plan import LEFT, RIGHT, check_scheme
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.scores import Panel
 
 
@@ -43,9 +41,8 @@ class ClearRowEncryptor:
 
     def encrypt(self, plan: SimilarityPlan, side: str, matrix: Float) -> ClearRows:
         """Check one operand against its plan; errors as for the encryptors."""
-        _check_clear(plan)
-        check_rows(plan, side, matrix)
-        return ClearRows(plan, side, matrix.astype(np.float64))
+        check_scheme(plan, "clear")
+        return ClearRows(plan, side, plan.checked(side, matrix))
 
 
 class ClearSimilarityEvaluator:
@@ -54,7 +51,7 @@ class ClearSimilarityEvaluator:
     def evaluate(self, left: ClearRows, right: ClearRows) -> Iterator[ClearTile]:
         """Compute ``A B'``, one panel a tile."""
         plan = left.plan
-        _check_clear(plan)
+        check_scheme(plan, "clear")
         for operand, side in ((left, LEFT), (right, RIGHT)):
             if operand.plan.fingerprint != plan.fingerprint or operand.side != side:
                 raise Mismatch("an operand belongs to another plan")
@@ -66,7 +63,7 @@ class ClearSimilarityDecryptor:
 
     def panels(self, plan: SimilarityPlan, tiles: Iterable[ClearTile]) -> Iterator[Panel]:
         """Yield tiles as panels."""
-        _check_clear(plan)
+        check_scheme(plan, "clear")
         for tile in tiles:
             if tile.plan.fingerprint != plan.fingerprint:
                 raise Mismatch("a tile belongs to another plan")
@@ -81,8 +78,3 @@ def _products(left: ClearRows, right: ClearRows) -> Iterator[ClearTile]:
         for y in range(plan.blocks(RIGHT)):
             columns = right.values[y * degree : (y + 1) * degree]
             yield ClearTile(plan, x, y, rows @ columns.T)
-
-
-def _check_clear(plan: SimilarityPlan) -> None:
-    if plan.scheme != "clear":
-        raise Mismatch("the plan is for another scheme", got=plan.scheme, expected="clear")

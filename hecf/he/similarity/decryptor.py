@@ -15,10 +15,10 @@ import numpy as np
 from hecf.errors import Mismatch
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float, Words, reduce_centred
-from hecf.he.plan import LEFT, RIGHT
+from hecf.he.plan import LEFT, RIGHT, check_parameters
 from hecf.he.seal import SealContext
 from hecf.he.similarity.matrices import EncryptedTile
-from hecf.he.similarity.plan import SimilarityPlan, check_similarity
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.ring import (
     CHUNK,
     coefficients,
@@ -61,7 +61,7 @@ class SimilarityDecryptor:
             If the plan is for other parameters, or a tile belongs to another plan, is out of order
             or missing.
         """
-        check_similarity(plan, self._parameters)
+        check_parameters(plan, self._parameters)
         arriving = iter(tiles)
         for row_block in range(plan.blocks(LEFT)):
             for column_block in range(plan.blocks(RIGHT)):

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from hecf.he import ntt
 from hecf.he.keys import SecretKey
 from hecf.he.matrices import PublicKey
-from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_words
-from hecf.he.plan import LEFT, MANTISSA_BITS
+from hecf.he.modular import Float, Words, centre, to_words
+from hecf.he.plan import check_parameters
 from hecf.he.sampling import RandomBytes
 from hecf.he.seal import SealContext
 from hecf.he.secret import SecretCipher
 from hecf.he.similarity.matrices import EncryptedRows
-from hecf.he.similarity.plan import (
-    PUBLIC_KEY,
-    SECRET_KEY,
-    SimilarityPlan,
-    check_rows,
-    check_similarity,
-)
+from hecf.he.similarity.plan import PUBLIC_KEY, SECRET_KEY, SimilarityPlan, check_encryption
 from hecf.he.similarity.ring import add_words
 
 COLUMNS = 32
 """Columns of the matrix that are encrypted at once: bounds memory."""
+
+Zeros = Callable[[int], Words]
+"""Draws encryptions of zero: NTT values (count, 2, L, N)."""
 
 
 class SecretRowEncryptor:
@@ -58,13 +55,14 @@ class SecretRowEncryptor:
         Mismatch
             If the plan is for other parameters, another scheme or kind of encryption.
         """
-        check_similarity(plan, self._cipher.parameters, SECRET_KEY)
-        check_rows(plan, side, matrix)
-        words = np.empty(plan.operand_shape(side), dtype=np.uint32)
-        for start, messages in _scaled_columns(plan, side, matrix):
-            encrypted = _to_coefficients(plan, self._cipher.encrypt(messages, plan.level))
-            _store(plan, side, words, start, encrypted)
-        return EncryptedRows(plan, side, words)
+        check_parameters(plan, self._cipher.parameters)
+        check_encryption(plan, SECRET_KEY)
+        degree = plan.parameters.ring_degree
+
+        def zeros(count: int) -> Words:
+            return self._cipher.encrypt(np.zeros((count, plan.level, degree)), plan.level)
+
+        return _encrypted(plan, side, plan.encode(side, matrix), zeros)
 
 
 class PublicRowEncryptor:
@@ -82,55 +80,31 @@ class PublicRowEncryptor:
 
     def encrypt(self, plan: SimilarityPlan, side: str, matrix: Float) -> EncryptedRows:
         """Scale rows to integers and encrypt them; as :meth:`SecretRowEncryptor.encrypt`."""
-        check_similarity(plan, self._parameters, PUBLIC_KEY)
-        check_rows(plan, side, matrix)
-        words = np.empty(plan.operand_shape(side), dtype=np.uint32)
-        for start, messages in _scaled_columns(plan, side, matrix):
-            columns, blocks, level, degree = messages.shape
-            fresh = np.empty((columns, blocks, 2, level, degree), dtype=np.uint32)
-            for column, block in np.ndindex(columns, blocks):
-                fresh[column, block] = self._encryptor.encrypt_zero(plan.level)
-            encrypted = _to_coefficients(plan, fresh)
-            for index, prime in enumerate(plan.primes):
-                add_words(encrypted[:, :, 0, index], to_words(messages[:, :, index], prime), prime)
-            _store(plan, side, words, start, encrypted)
-        return EncryptedRows(plan, side, words)
+        check_parameters(plan, self._parameters)
+        check_encryption(plan, PUBLIC_KEY)
+
+        def zeros(count: int) -> Words:
+            return np.stack([self._encryptor.encrypt_zero(plan.level) for _ in range(count)])
+
+        return _encrypted(plan, side, plan.encode(side, matrix), zeros)
 
 
-def _scaled_columns(plan: SimilarityPlan, side: str, matrix: Float) -> Iterator[tuple[int, Float]]:
-    """Yield groups of columns as centred residues of polynomials, (columns, blocks, L, N)."""
-    bits = plan.left_scale_bits if side == LEFT else plan.right_scale_bits
-    mantissa = min(bits, MANTISSA_BITS)
+def _encrypted(plan: SimilarityPlan, side: str, message: Words, zeros: Zeros) -> EncryptedRows:
+    """Add the coefficients (L, rows, d) of an operand to fresh encryptions of zero."""
+    words = np.empty(plan.operand_shape(side), dtype=np.uint32)
     degree, blocks = plan.parameters.ring_degree, plan.blocks(side)
+    masks = blocks * degree
     for start in range(0, plan.inner, COLUMNS):
-        part = matrix[:, start : start + COLUMNS].T
-        integers = np.zeros((len(part), blocks * degree), dtype=np.int64)
-        integers[:, : len(matrix)] = np.rint(np.ldexp(part, mantissa))
-        messages = residues(integers.reshape(len(part), blocks, degree), plan.primes)
-        if bits > mantissa:
-            # The part of the scale that int64 has no room for is an exact factor.
-            for index, prime in enumerate(plan.primes):
-                factor = pow(2, bits - mantissa, prime)
-                centred = float(factor if factor <= prime // 2 else factor - prime)
-                scaled = messages[:, :, index] * centred
-                messages[:, :, index] = reduce_centred(scaled, prime)
-        yield start, messages
-
-
-def _to_coefficients(plan: SimilarityPlan, words: Words) -> Words:
-    """Turn NTT values of shape (columns, blocks, 2, L, N) into coefficients, in place."""
+        part = slice(start, min(start + COLUMNS, plan.inner))
+        count = part.stop - part.start
+        fresh = zeros(count * blocks).reshape(count, blocks, 2, plan.level, degree)
+        for index, prime in enumerate(plan.primes):
+            values = centre(np.ascontiguousarray(fresh[:, :, :, index]), prime)
+            drawn = to_words(ntt.transform(degree, prime).inverse(values), prime)
+            # (component, blocks N, columns)
+            stacked = drawn.transpose(2, 1, 3, 0).reshape(2, masks, count)
+            words[index, :masks, part] = stacked[1]
+            words[index, masks:, part] = stacked[0, : plan.rows(side)]
     for index, prime in enumerate(plan.primes):
-        step = ntt.transform(words.shape[-1], prime)
-        values = step.inverse(centre(words[..., index, :], prime))
-        words[..., index, :] = to_words(values, prime)
-    return words
-
-
-def _store(plan: SimilarityPlan, side: str, words: Words, start: int, encrypted: Words) -> None:
-    """Write ciphertexts (columns, blocks, 2, L, N) into an operand's words (L, stacked, d)."""
-    columns, blocks, _, level, degree = encrypted.shape
-    # (component, L, blocks N, columns)
-    stacked = encrypted.transpose(2, 3, 1, 4, 0).reshape(2, level, blocks * degree, columns)
-    group = slice(start, start + columns)
-    words[:, : blocks * degree, group] = stacked[1]
-    words[:, blocks * degree :, group] = stacked[0, :, : plan.rows(side)]
+        add_words(words[index, masks:], message[index], prime)
+    return EncryptedRows(plan, side, words)

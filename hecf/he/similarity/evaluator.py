@@ -17,10 +17,10 @@ from hecf.errors import LimitExceeded, Mismatch
 from hecf.he import loops
 from hecf.he.matrices import PublicKey
 from hecf.he.modular import Float, Words, centre, exact_terms
-from hecf.he.plan import LEFT, RIGHT
+from hecf.he.plan import LEFT, RIGHT, check_parameters
 from hecf.he.sampling import RandomBytes
 from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile, TilePlace, tile_places
-from hecf.he.similarity.plan import SimilarityPlan, check_similarity
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.ring import CHUNK, add_words, in_threads, reduce_words, serial_blas
 from hecf.he.similarity.zeros import Concealment, PanelMask
 
@@ -93,10 +93,8 @@ class SimilarityEvaluator:
                 raise Mismatch("an operand belongs to another plan")
         if plan.concealed and self._concealment is None:
             raise Mismatch("the plan asks for concealment, which needs a public key")
-        if self._concealment is None:
-            check_similarity(plan, plan.parameters)
-        else:
-            check_similarity(plan, self._concealment.parameters)
+        key = plan.parameters if self._concealment is None else self._concealment.parameters
+        check_parameters(plan, key)
         most = tile_rows(plan, self._memory)
         return self._tiles(left, right, most if rows is None else max(1, min(rows, most)))
 

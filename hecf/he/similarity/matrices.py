@@ -16,9 +16,11 @@ import struct
 from dataclasses import dataclass
 
 from hecf.errors import MalformedMessage
-from hecf.he.matrices import (
+from hecf.he.messages import (
     HEADER_BYTES,
+    Kind,
     check_residues,
+    check_words,
     header,
     open_header,
     pack_words,
@@ -28,9 +30,6 @@ from hecf.he.modular import Words
 from hecf.he.plan import LEFT, RIGHT, WORD_BYTES
 from hecf.he.similarity.plan import SimilarityPlan
 
-KIND_SIMILARITY_LEFT = 20
-KIND_SIMILARITY_RIGHT = 21
-KIND_SIMILARITY_TILE = 22
 _PLACE = struct.Struct("<4I")
 
 
@@ -114,7 +113,7 @@ class EncryptedRows:
     words: Words
 
     def __post_init__(self) -> None:
-        _check_words(self.words, self.plan.operand_shape(self.side))
+        check_words(self.words, self.plan.operand_shape(self.side))
 
     def to_bytes(self) -> bytes:
         """Header and packed words."""
@@ -153,11 +152,11 @@ class EncryptedTile:
     words: Words
 
     def __post_init__(self) -> None:
-        _check_words(self.words, self.place.shape(self.plan))
+        check_words(self.words, self.place.shape(self.plan))
 
     def to_bytes(self) -> bytes:
         """Header, place and packed words."""
-        head = header(KIND_SIMILARITY_TILE, self.plan.fingerprint)
+        head = header(Kind.SIMILARITY_TILE, self.plan.fingerprint)
         return b"".join((head, self.place.to_bytes(), pack_words(self.words)))
 
     @classmethod
@@ -166,7 +165,7 @@ class EncryptedTile:
         place = TilePlace.from_bytes(data)
         shape = place.shape(plan)
         length = PLACE_BYTES + WORD_BYTES * math.prod(shape)
-        body = open_header(data, KIND_SIMILARITY_TILE, plan.fingerprint, length)
+        body = open_header(data, Kind.SIMILARITY_TILE, plan.fingerprint, length)
         words = unpack_words(body[PLACE_BYTES:], shape)
         _check_residues(words, plan)
         return cls(plan, place, words)
@@ -183,16 +182,9 @@ def tile_places(plan: SimilarityPlan, rows: int) -> list[TilePlace]:
     ]
 
 
-def _kind(side: str) -> int:
-    return KIND_SIMILARITY_LEFT if side == LEFT else KIND_SIMILARITY_RIGHT
+def _kind(side: str) -> Kind:
+    return Kind.SIMILARITY_LEFT if side == LEFT else Kind.SIMILARITY_RIGHT
 
 
 def _check_residues(words: Words, plan: SimilarityPlan) -> None:
     check_residues(words.reshape(words.shape[0], -1), plan.primes)
-
-
-def _check_words(words: Words, shape: tuple[int, ...]) -> None:
-    if words.shape != shape or words.dtype != "uint32":
-        raise MalformedMessage(
-            "ciphertext words have another shape", got=words.shape, expected=shape
-        )

@@ -12,24 +12,16 @@ together are one matrix product of the stacked words ``[a; b]`` of A by those of
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from hecf.errors import InvalidInput, Mismatch, ParameterError
-from hecf.he.modular import Float
-from hecf.he.parameters import ERROR_BOUND, ParameterSet
-from hecf.he.plan import (
-    LARGEST_SCALE_BITS,
-    LEFT,
-    MANTISSA_BITS,
-    RIGHT,
-    SCHEMES,
-    WORD_BYTES,
-)
+from hecf.he.modular import Float, Words, to_words
+from hecf.he.parameters import ERROR_BOUND
+from hecf.he.plan import LEFT, RIGHT, WORD_BYTES, ScaledPlan, check_scheme_name, unit
 
 SIMILARITY = "similarity"
 SECRET_KEY = "secret-key"  # noqa: S105 - a kind of encryption
@@ -43,8 +35,8 @@ WIDE_TAIL = 8.3
 """Deviations at which that noise ends: the sampler's 8.2, and rounding."""
 
 
-@dataclass(frozen=True)
-class SimilarityPlan:
+@dataclass(frozen=True, kw_only=True)
+class SimilarityPlan(ScaledPlan):
     """Parameters, scales and bounds of one encrypted ``A B'`` with rows of norm at most 1.
 
     Parameters
@@ -80,20 +72,15 @@ class SimilarityPlan:
     algebra, as plaintext scores would.
     """
 
-    scheme: str
+    operation: str = field(default=SIMILARITY, init=False)
     inner: int
     left: int
     right: int
-    parameters: ParameterSet
-    level: int
-    left_scale_bits: int
-    right_scale_bits: int
     encryption: str
     concealed: bool
-    statistical_bits: int
-    releases: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_similarity_request(
             self.scheme,
             (self.inner, self.left, self.right),
@@ -104,45 +91,7 @@ class SimilarityPlan:
         )
         if self.encryption == PUBLIC_KEY and self.parameters.special_prime is None:
             raise ParameterError("public-key encryption needs a special prime")
-        if not 1 <= self.level <= len(self.parameters.primes):
-            raise ParameterError(
-                "a plan's level is out of range",
-                got=self.level,
-                expected=f"1 to {len(self.parameters.primes)}",
-            )
-        scales = (self.left_scale_bits, self.right_scale_bits)
-        if min(scales) < 1 or max(scales) > LARGEST_SCALE_BITS:
-            raise ParameterError(
-                "a scale is out of range",
-                got=f"2^{scales}",
-                expected=f"2^1 to 2^{LARGEST_SCALE_BITS}",
-            )
-        if self.result_bound >= self.modulus // 2:
-            raise ParameterError(
-                "the result could exceed the modulus",
-                got=f"{self.result_bound.bit_length() + 1} bits",
-                expected=f"less than {self.modulus.bit_length()}",
-            )
-
-    @property
-    def operation(self) -> str:
-        """Name of the operation, as plans of products have it."""
-        return SIMILARITY
-
-    @property
-    def primes(self) -> tuple[int, ...]:
-        """Primes of the ciphertexts, length L."""
-        return self.parameters.primes[: self.level]
-
-    @property
-    def modulus(self) -> int:
-        """Product of the primes of the ciphertexts."""
-        return math.prod(self.primes)
-
-    @property
-    def scale(self) -> float:
-        """Factor between a result and its integer under encryption."""
-        return math.ldexp(1.0, self.left_scale_bits + self.right_scale_bits)
+        self.check_overflow()
 
     @property
     def fresh_noise_bound(self) -> int:
@@ -182,36 +131,39 @@ class SimilarityPlan:
         crossed = (right << self.left_scale_bits) + (left << self.right_scale_bits)
         return crossed * root // 2 + self.inner * left * right
 
-    @cached_property
-    def result_bound(self) -> int:
-        """Largest absolute integer that a decrypted entry can be."""
-        exact = 1 << (self.left_scale_bits + self.right_scale_bits)
-        # The checks of operands allow a relative 1e-9 each, together below 2^-28.
-        return exact + (exact >> 28) + 1 + self.rounding_bound + self.noise_bound
+    @property
+    def exact_bound(self) -> int:
+        """Largest absolute result at the scales, were it computed without any error."""
+        return 1 << (self.left_scale_bits + self.right_scale_bits)
 
     @property
-    def flooding(self) -> float:
-        """Standard deviation of the noise a release adds, in units of the result.
+    def revealed(self) -> int:
+        """Every entry of the result: one release reveals them together."""
+        return self.left * self.right
 
-        As for :attr:`hecf.he.plan.ProductPlan.flooding`, with the Euclidean norm over all entries
-        of the result, which is what one release reveals; nothing without releases.
+    def matrix_shape(self, side: str) -> tuple[int, int]:
+        """Shape (rows, d) of an operand in clear."""
+        return (self.rows(side), self.inner)
+
+    def checked(self, side: str, matrix: Float) -> Float:
+        """Check an operand against shape and bounds and return it; raises InvalidInput."""
+        check_rows(self, side, matrix)
+        return matrix.astype(np.float64)
+
+    def encode(self, side: str, matrix: Float) -> Words:
+        """Scale rows to integers: uint32 coefficients (L, rows, d) of the polynomials b.
+
+        Raises
+        ------
+        InvalidInput
+            If the matrix has another shape, is not finite or a row is too long.
         """
-        if self.scheme == "clear":
-            return 0.0
-        factor = math.sqrt(12 * self.releases) * 2 ** (self.statistical_bits / 2)
-        return factor * math.sqrt(self.left * self.right) * (self.noise_bound / self.scale)
-
-    @property
-    def error_bound(self) -> float:
-        """Largest error of a decrypted result before flooding, in units of the result."""
-        return (self.noise_bound + self.rounding_bound) / self.scale
-
-    @property
-    def grid_bits(self) -> int:
-        """Released values are rounded to multiples of ``2 ** -grid_bits``."""
-        if self.scheme == "clear" or self.releases == 0:
-            return 40
-        return max(1, math.ceil(-math.log2(self.flooding)) + 1)
+        check_rows(self, side, matrix)
+        values = self.residues(side, self.scaled(side, matrix))
+        words = np.empty((self.level, *matrix.shape), dtype=np.uint32)
+        for index, prime in enumerate(self.primes):
+            words[index] = to_words(values[:, index], prime)
+        return words
 
     def rows(self, side: str) -> int:
         """Rows of one operand."""
@@ -240,40 +192,12 @@ class SimilarityPlan:
             degree + self.block_rows(RIGHT, column_block),
         )
 
-    def operand_bytes(self, side: str) -> int:
-        """Bytes of one encrypted operand on the wire, without its header."""
-        return WORD_BYTES * math.prod(self.operand_shape(side))
-
     @property
     def result_bytes(self) -> int:
         """Bytes of the words of the whole result on the wire, without headers of its tiles."""
         _, left, _ = self.operand_shape(LEFT)
         _, right, _ = self.operand_shape(RIGHT)
         return WORD_BYTES * self.level * left * right
-
-    @cached_property
-    def fingerprint(self) -> bytes:
-        """SHA-256 over every field, 32 bytes; parties compare it before they parse words."""
-        fields = (
-            self.scheme,
-            self.inner,
-            self.left,
-            self.right,
-            self.parameters.fingerprint.hex(),
-            self.level,
-            self.left_scale_bits,
-            self.right_scale_bits,
-            self.encryption,
-            self.concealed,
-            self.statistical_bits,
-            self.releases,
-        )
-        return hashlib.sha256(repr(("hecf similarity plan 1", *fields)).encode()).digest()
-
-
-def unit(scale_bits: int) -> int:
-    """Return the smallest step of a value at a scale, as an integer under encryption."""
-    return 1 << max(0, scale_bits - MANTISSA_BITS)
 
 
 def check_similarity_request(
@@ -290,8 +214,7 @@ def check_similarity_request(
     ------
     ParameterError
     """
-    if scheme not in SCHEMES:
-        raise ParameterError("unknown scheme", got=scheme, expected=" or ".join(SCHEMES))
+    check_scheme_name(scheme)
     if min(sizes) < 1:
         raise ParameterError("a similarity needs positive sizes", got=sizes)
     if encryption not in ENCRYPTIONS:
@@ -328,26 +251,16 @@ def check_rows(plan: SimilarityPlan, side: str, matrix: Float) -> None:
         raise InvalidInput("a row's norm is too large", got=f"{largest:.6g}", expected="at most 1")
 
 
-def check_similarity(
-    plan: SimilarityPlan, parameters: ParameterSet, encryption: str | None = None
-) -> None:
-    """Refuse a plan that was made for another key, scheme or kind of encryption.
+def check_encryption(plan: SimilarityPlan, encryption: str) -> None:
+    """Refuse a plan that was made for another kind of encryption.
 
     Raises
     ------
     Mismatch
     """
-    if plan.scheme != "ckks":
-        raise Mismatch("the plan is for another scheme", got=plan.scheme, expected="ckks")
-    if encryption is not None and plan.encryption != encryption:
+    if plan.encryption != encryption:
         raise Mismatch(
             "the plan is for another kind of encryption", got=encryption, expected=plan.encryption
-        )
-    if plan.parameters != parameters:
-        raise Mismatch(
-            "the plan has other parameters than the key",
-            got=plan.parameters.fingerprint.hex()[:16],
-            expected=parameters.fingerprint.hex()[:16],
         )
 
 

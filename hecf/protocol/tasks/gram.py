@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
 
-from hecf.he.plan import LEFT, RIGHT, ProductPlan
-from hecf.he.planner import plan_gram
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.plan import ProductPlan
+from hecf.he.product.planner import plan_gram
 from hecf.protocol.tasks.identity import Part, digest
 from hecf.protocol.terms import Terms
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hecf.errors import InvalidInput
-from hecf.he.plan import LEFT, ProductPlan
-from hecf.he.planner import plan_score
+from hecf.he.plan import LEFT
+from hecf.he.product.plan import ProductPlan
+from hecf.he.product.planner import plan_score
 from hecf.protocol.tasks.gram import gram_plan
 from hecf.protocol.tasks.identity import Part, check_retailer, digest
 from hecf.protocol.terms import Terms

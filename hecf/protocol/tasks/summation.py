@@ -9,7 +9,8 @@ from functools import cached_property
 
 from hecf.errors import InvalidInput
 from hecf.he.plan import LEFT
-from hecf.he.summation import SumPlan, plan_sum
+from hecf.he.summation.plan import SumPlan
+from hecf.he.summation.planner import plan_sum
 from hecf.protocol.tasks.gram import gram_plan
 from hecf.protocol.tasks.identity import Part, check_retailer, check_retailers, digest
 from hecf.protocol.terms import Terms

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hecf.errors import Mismatch
 from hecf.he import ntt
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float, Words, centre, digits_to_float, recombine, residues, to_words
-from hecf.he.own_key import QUERY, SEED_BYTES, OwnKeyPlan
-from hecf.he.own_key_messages import OwnKeyAnswer, OwnKeyQuery, expand
+from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery, expand
+from hecf.he.own_key.plan import QUERY, SEED_BYTES, OwnKeyPlan
+from hecf.he.plan import check_key
 from hecf.he.sampling import RandomBytes
 from hecf.he.secret import SecretCipher
 
@@ -52,7 +52,7 @@ class OwnKeyClient:
         Mismatch
             If the plan is for another key.
         """
-        self._check(plan)
+        check_key(plan.parameters, self._cipher.parameters)
         plan.check_shoppers(shoppers)
         integers = np.rint(np.ldexp(shoppers, plan.shopper_scale_bits)).astype(np.int64)
         if plan.layout == QUERY:
@@ -76,7 +76,7 @@ class OwnKeyClient:
             If the answer is for another key.
         """
         plan = answer.plan
-        self._check(plan)
+        check_key(plan.parameters, self._cipher.parameters)
         groups, count, level, degree = plan.tail_shape
         useful = plan.constant_shape[-1]
         scores = np.empty((groups, count, useful))
@@ -107,11 +107,3 @@ class OwnKeyClient:
             values = ntt.transform(tail.shape[-1], prime).forward(coefficients)
             words[:, :, index] = to_words(values, prime).transpose(1, 0, 2)
         return words
-
-    def _check(self, plan: OwnKeyPlan) -> None:
-        if plan.parameters != self._cipher.parameters:
-            raise Mismatch(
-                "the plan has other parameters than the key",
-                got=plan.parameters.fingerprint.hex()[:16],
-                expected=self._cipher.parameters.fingerprint.hex()[:16],
-            )

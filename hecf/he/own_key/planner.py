@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hecf.errors import ParameterError
-from hecf.he.own_key import BATCH, MOST_SCALE_BITS, QUERY, OwnKeyPlan
+from hecf.he.own_key.plan import BATCH, MOST_SCALE_BITS, QUERY, OwnKeyPlan
 from hecf.he.parameters import DATA_PRIME_BITS, MODULUS_BITS_128, ParameterSet, largest_primes
 
 BATCH_DEGREE = 2048

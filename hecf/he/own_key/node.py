@@ -17,8 +17,8 @@ from hecf.he.modular import (
     residues,
     to_words,
 )
-from hecf.he.own_key import QUERY, OwnKeyPlan
-from hecf.he.own_key_messages import OwnKeyAnswer, OwnKeyQuery
+from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery
+from hecf.he.own_key.plan import QUERY, OwnKeyPlan
 
 LOAD_GROUPS = 16
 """Groups of item polynomials that are transformed at once: bounds memory."""

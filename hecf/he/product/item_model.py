@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hecf.errors import InvalidInput
-from hecf.he.matrices import header, open_header
+from hecf.he.messages import Kind, header, open_header
 from hecf.he.modular import Float
-from hecf.he.plan import ProductPlan, check_item_model
-
-KIND_ITEM_MODEL = 7
+from hecf.he.product.plan import ProductPlan, check_item_model
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class ItemModel:
         """Header, item factors and bias as little-endian float64."""
         check_item_model(plan, self.items, self.bias)
         body = np.concatenate([self.items.ravel(), self.bias]).astype("<f8").tobytes()
-        return header(KIND_ITEM_MODEL, plan.fingerprint) + body
+        return header(Kind.ITEM_MODEL, plan.fingerprint) + body
 
     @classmethod
     def from_bytes(cls, plan: ProductPlan, data: bytes) -> ItemModel:
@@ -72,7 +70,7 @@ class ItemModel:
             If header, length or bounds are not as agreed.
         """
         count = plan.inner * plan.right
-        body = open_header(data, KIND_ITEM_MODEL, plan.fingerprint, 8 * (count + plan.right))
+        body = open_header(data, Kind.ITEM_MODEL, plan.fingerprint, 8 * (count + plan.right))
         values = np.frombuffer(body, dtype="<f8").astype(np.float64)
         model = cls(values[:count].reshape(plan.inner, plan.right), values[count:])
         check_item_model(plan, model.items, model.bias)

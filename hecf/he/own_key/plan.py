@@ -7,8 +7,8 @@ concealed, and fresh secret-key noise is all the noise there is.
 Two layouts:
 
 - ``query``, a few shoppers: the embedding lies in polynomials of u factors, the items in
-  polynomials of u factors by ``n = N / u`` items (:mod:`hecf.he.packing` with m = 1). The node
-  multiplies at every position of the transform.
+  polynomials of u factors by ``n = N / u`` items (:mod:`hecf.he.product.packing` with m = 1). The
+  node multiplies at every position of the transform.
 - ``batch``, many shoppers: shoppers lie in the coefficients and items are small integers, so the
   node multiplies once by ``[a; b]`` modulo a single 36-bit modulus, exactly in float64 (Bae et
   al., Plaintext-Ciphertext Matrix Multiplication and FHE Bootstrapping, CRYPTO 2024, section 3),
@@ -24,7 +24,6 @@ items. A node whose items are confidential serves a release-gated score instead.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,9 +32,9 @@ import numpy as np
 
 from hecf.errors import InvalidInput, ParameterError
 from hecf.he.modular import Float
-from hecf.he.packing import ProductPacking
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import WORD_BYTES
+from hecf.he.plan import WORD_BYTES, fingerprint
+from hecf.he.product.packing import ProductPacking
 from hecf.he.secret import SECRET_NOISE_BOUND
 
 QUERY = "query"
@@ -231,17 +230,7 @@ class OwnKeyPlan:
     @cached_property
     def fingerprint(self) -> bytes:
         """SHA-256 over every field, 32 bytes."""
-        fields = (
-            "hecf own-key",
-            self.layout,
-            (self.factors, self.shoppers, self.items),
-            self.operand_bound,
-            self.parameters.fingerprint.hex(),
-            self.inner,
-            (self.shopper_scale_bits, self.item_scale_bits),
-            self.answer_level,
-        )
-        return hashlib.sha256(repr(fields).encode()).digest()
+        return fingerprint(self)
 
     def check_shoppers(self, shoppers: Float) -> None:
         """Refuse embeddings of another shape or beyond the bound.

@@ -11,22 +11,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hecf.errors import ParameterError
-from hecf.he.packing import ProductPacking
 from hecf.he.parameters import (
     DATA_PRIME_BITS,
     MODULUS_BITS_128,
     SPECIAL_PRIME_BITS,
     ParameterSet,
 )
-from hecf.he.plan import (
-    GRAM,
-    LARGEST_SCALE_BITS,
-    LEFT,
-    RIGHT,
-    SCORE,
-    ProductPlan,
-    check_request,
-)
+from hecf.he.plan import LARGEST_SCALE_BITS, LEFT, RIGHT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_request
 
 RING_DEGREES = (4096, 8192, 16384)
 MOST_PRIMES = 8

@@ -14,13 +14,18 @@ import numpy as np
 
 from hecf.errors import MalformedMessage
 from hecf.he import sampling
-from hecf.he.matrices import check_residues, header, open_header, pack_words, unpack_words
+from hecf.he.messages import (
+    Kind,
+    check_residues,
+    check_words,
+    header,
+    open_header,
+    pack_words,
+    unpack_words,
+)
 from hecf.he.modular import Words
-from hecf.he.own_key import SEED_BYTES, OwnKeyPlan
+from hecf.he.own_key.plan import SEED_BYTES, OwnKeyPlan
 from hecf.he.plan import WORD_BYTES
-
-KIND_OWN_KEY_QUERY = 30
-KIND_OWN_KEY_ANSWER = 31
 
 EXPAND_BLOCKS = 16
 """Polynomials that are expanded at once, so that they stay in the caches; part of the format."""
@@ -49,11 +54,11 @@ class OwnKeyQuery:
             raise MalformedMessage(
                 "a seed has another length", got=len(self.seed), expected=SEED_BYTES
             )
-        _check_words(self.constant, self.plan.query_shape)
+        check_words(self.constant, self.plan.query_shape)
 
     def to_bytes(self) -> bytes:
         """Header, seed and packed words."""
-        start = header(KIND_OWN_KEY_QUERY, self.plan.fingerprint)
+        start = header(Kind.OWN_KEY_QUERY, self.plan.fingerprint)
         return start + self.seed + pack_words(self.constant)
 
     @classmethod
@@ -67,7 +72,7 @@ class OwnKeyQuery:
         MalformedMessage
             If version, kind, length or a residue is not as agreed.
         """
-        body = open_header(data, KIND_OWN_KEY_QUERY, plan.fingerprint, plan.query_bytes)
+        body = open_header(data, Kind.OWN_KEY_QUERY, plan.fingerprint, plan.query_bytes)
         words = unpack_words(body[SEED_BYTES:], plan.query_shape)
         check_residues(words, plan.parameters.primes)
         return cls(plan, bytes(body[:SEED_BYTES]), words)
@@ -94,18 +99,18 @@ class OwnKeyAnswer:
     tail: Words
 
     def __post_init__(self) -> None:
-        _check_words(self.constant, self.plan.constant_shape)
-        _check_words(self.tail, self.plan.tail_shape)
+        check_words(self.constant, self.plan.constant_shape)
+        check_words(self.tail, self.plan.tail_shape)
 
     def to_bytes(self) -> bytes:
         """Header and packed words."""
-        start = header(KIND_OWN_KEY_ANSWER, self.plan.fingerprint)
+        start = header(Kind.OWN_KEY_ANSWER, self.plan.fingerprint)
         return start + pack_words(self.constant) + pack_words(self.tail)
 
     @classmethod
     def from_bytes(cls, plan: OwnKeyPlan, data: bytes) -> OwnKeyAnswer:
         """Parse and check every residue; errors as for :meth:`OwnKeyQuery.from_bytes`."""
-        body = open_header(data, KIND_OWN_KEY_ANSWER, plan.fingerprint, plan.answer_bytes)
+        body = open_header(data, Kind.OWN_KEY_ANSWER, plan.fingerprint, plan.answer_bytes)
         split = WORD_BYTES * math.prod(plan.constant_shape)
         constant = unpack_words(body[:split], plan.constant_shape)
         tail = unpack_words(body[split:], plan.tail_shape)
@@ -126,10 +131,3 @@ def expand(seed: bytes, plan: OwnKeyPlan) -> Words:
                 part = out[group, start : start + EXPAND_BLOCKS, index]
                 part[...] = sampling.uniform(part.shape, prime, stream)
     return out
-
-
-def _check_words(words: Words, shape: tuple[int, ...]) -> None:
-    if words.shape != shape or words.dtype != np.uint32:
-        raise MalformedMessage(
-            "ciphertext words have another shape", got=words.shape, expected=shape
-        )
