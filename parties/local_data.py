@@ -167,12 +167,7 @@ def _known_only(
     if len(known) == len(members):
         return table
     keep = np.array([member in known for member in table.user_ids.tolist()])
-    return InteractionTable(
-        table.user_ids[keep],
-        table.item_ids[keep],
-        table.counts[keep],
-        None if table.timestamps is None else table.timestamps[keep],
-    )
+    return table.where(keep)
 
 
 def _check_directory(directory: MemberDirectory, terms: Terms) -> None:

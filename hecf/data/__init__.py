@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hecf.data.column_names import ColumnNames
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.data.interactions import InteractionMatrix, InteractionTable
-from hecf.data.readers import ColumnNames, interactions_from_frame, read_interactions
-from hecf.data.splits import held_out
+from hecf.data.readers import interactions_from_frame, read_interactions, stream_interactions
+from hecf.data.splits import held_out, leave_last, split_by_party, split_by_time
+from hecf.data.user_items import UserItems
 
 __all__ = [
     "ColumnNames",
@@ -13,7 +15,12 @@ __all__ = [
     "InteractionTable",
     "MemberDirectory",
     "PseudonymKey",
+    "UserItems",
     "held_out",
     "interactions_from_frame",
+    "leave_last",
     "read_interactions",
+    "split_by_party",
+    "split_by_time",
+    "stream_interactions",
 ]

@@ -166,9 +166,12 @@ def _to_integer(value: Any) -> int:
     if isinstance(value, str):
         if "_" in value:
             raise ValueError
+        # Some writers spell whole seconds as 978300760.0, which a float64 holds exactly.
+        number = int(value.removesuffix(".0"))
     elif not _is_whole(value):
         raise ValueError
-    number = int(value)
+    else:
+        number = int(value)
     if not -(1 << 63) <= number < 1 << 63:
         raise OverflowError
     return number

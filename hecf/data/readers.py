@@ -1,4 +1,4 @@
-"""Reads interactions from Parquet and CSV files and from data frames, and refuses unclear data.
+"""Reads interactions from files and from data frames, and refuses unclear data.
 
 All of them end in one frame reader, so a file and a frame with the same rows give the same table.
 """
@@ -6,99 +6,30 @@ All of them end in one frame reader, so a file and a frame with the same rows gi
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hecf.data._columns import read_ids, read_ratings, read_timestamps
+from hecf.data._files import EXTRA, arrow_batches
 from hecf.data._optional import optional_module
+from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.interactions import InteractionTable, encode_ids, refuse_rows
 from hecf.errors import InvalidInput
 
-EXTRA = "data"
-_BROKEN_LINE = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
-
-
-@dataclass(frozen=True)
-class ColumnNames:
-    """What the columns of the user's data are called.
-
-    Parameters
-    ----------
-    user, item : str
-        Columns that must be there.
-    rating, timestamp : str or None
-        Columns that may be missing under their default names. Under another name they must be
-        there, because leaving out a column that somebody named would hide a typing error. None
-        leaves the column unread.
-
-    Raises
-    ------
-    InvalidInput
-        If a name is empty or used twice.
-    """
-
-    user: str = "user_id"
-    item: str = "item_id"
-    rating: str | None = "rating"
-    timestamp: str | None = "timestamp"
-
-    def __post_init__(self) -> None:
-        names = [self.user, self.item]
-        names += [name for name in (self.rating, self.timestamp) if name is not None]
-        if not all(isinstance(name, str) and name for name in names):
-            raise InvalidInput("a column name is empty or not text", got=names, expected="texts")
-        if len(set(names)) != len(names):
-            raise InvalidInput(
-                "one column is named for two purposes", got=names, expected="different names"
-            )
-
-    def present_in(self, available: list[str]) -> dict[str, str]:
-        """Names of the columns to read, by purpose.
-
-        Raises
-        ------
-        InvalidInput
-            If a required column is missing or a column to be read occurs twice.
-        """
-        chosen: dict[str, str] = {}
-        for field in fields(self):
-            name = getattr(self, field.name)
-            if name is None:
-                continue
-            if available.count(name) > 1:
-                raise InvalidInput(
-                    f"the column {name!r} occurs more than once",
-                    got=_listed(available),
-                    expected="different columns",
-                )
-            required = field.name in ("user", "item") or name != field.default
-            if name in available:
-                chosen[field.name] = name
-            elif required:
-                raise InvalidInput(
-                    f"there is no {field.name} column {name!r}",
-                    got=f"columns {_listed(available)}",
-                    expected=f"{name!r} among them",
-                )
-        return chosen
-
-
-_DEFAULT_COLUMNS = ColumnNames()
-
 
 def read_interactions(
-    path: str | os.PathLike[str], columns: ColumnNames = _DEFAULT_COLUMNS
+    path: str | os.PathLike[str], columns: ColumnNames = DEFAULT_COLUMNS
 ) -> InteractionTable:
-    """Read interactions from a ``.parquet`` or ``.csv`` file.
+    """Read interactions from a ``.parquet``, ``.csv`` or RecBole ``.inter`` file.
 
     Parameters
     ----------
     path : path
-        CSV is UTF-8 with commas and one line of column names; its ids keep leading zeros.
+        CSV is UTF-8 with commas and one line of column names; its ids keep leading zeros. The
+        atomic files of RecBole have tabs, and their column names carry a type after a colon.
     columns : ColumnNames
         ``user_id,item_id[,rating][,timestamp]`` unless said otherwise.
 
@@ -118,33 +49,65 @@ def read_interactions(
     Notes
     -----
     A frame carries more kinds of columns than CSV; use :func:`interactions_from_frame` for
-    anything that is in memory already.
+    anything that is in memory already, and :func:`stream_interactions` for what does not fit it.
     """
-    file = Path(path)
-    readers = {".parquet": _read_parquet, ".csv": _read_csv}
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        raise InvalidInput(
-            f"interactions in {file.name!r} have an unknown format",
-            got=f"extension {file.suffix!r}",
-            expected=f"one of {', '.join(readers)}",
-        )
-    try:
-        if not file.exists():
-            raise InvalidInput(f"there is no file {str(file)!r}")
-        if not file.is_file():
-            raise InvalidInput(f"{str(file)!r} is not a file", got="a folder or device")
-        if file.stat().st_size == 0:
-            raise InvalidInput(f"the file {file.name!r} is empty", got="0 bytes")
-        table = reader(file, columns)
-    except OSError as error:
-        raise InvalidInput(f"the file {file.name!r} cannot be read", got=error.strerror) from None
-    return interactions_from_frame(table, columns)
+    arrow = optional_module("pyarrow", EXTRA)
+    parts = list(arrow_batches(Path(path), columns))
+    if not parts:
+        raise InvalidInput("there are no interactions", got="0 rows", expected="at least 1")
+    return interactions_from_frame(arrow.Table.from_batches(parts), columns)
 
 
-def interactions_from_frame(
-    frame: Any, columns: ColumnNames = _DEFAULT_COLUMNS
-) -> InteractionTable:
+def stream_interactions(
+    path: str | os.PathLike[str],
+    columns: ColumnNames = DEFAULT_COLUMNS,
+    *,
+    rows: int = 1 << 18,
+) -> Iterator[InteractionTable]:
+    """Read interactions part by part, so that the file may be larger than memory.
+
+    Parameters
+    ----------
+    path : path
+        As for :func:`read_interactions`.
+    columns : ColumnNames
+        ``user_id,item_id[,rating][,timestamp]`` unless said otherwise.
+    rows : int
+        Most rows of a part.
+
+    Yields
+    ------
+    InteractionTable
+        In the order of the file. :meth:`hecf.data.UserItems.from_tables` sums them.
+
+    Raises
+    ------
+    InvalidInput
+        As :func:`read_interactions`, while reading; row numbers count from the start of the part
+        that the message names. Repeated rows are not refused: who streams a log of purchases wants
+        their sum, and finding repetitions needs the whole file in memory.
+    ConfigurationError
+        If pyarrow or narwhals is not installed.
+    """
+    if rows < 1:
+        raise InvalidInput("a part has no rows", got=rows, expected="at least 1")
+    arrow = optional_module("pyarrow", EXTRA)
+    before = 0
+    for batch in arrow_batches(Path(path), columns, rows):
+        try:
+            yield _table(arrow.Table.from_batches([batch]), columns)
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"after row {before} of the file: {error.message}",
+                got=error.got,
+                expected=error.expected,
+            ) from None
+        before += batch.num_rows
+    if before == 0:
+        raise InvalidInput("there are no interactions", got="0 rows", expected="at least 1")
+
+
+def interactions_from_frame(frame: Any, columns: ColumnNames = DEFAULT_COLUMNS) -> InteractionTable:
     """Take interactions from any data frame that narwhals knows.
 
     Parameters
@@ -169,6 +132,12 @@ def interactions_from_frame(
     ConfigurationError
         If narwhals is not installed.
     """
+    table = _table(frame, columns)
+    _refuse_repetitions(table)
+    return table
+
+
+def _table(frame: Any, columns: ColumnNames) -> InteractionTable:
     narwhals = optional_module("narwhals", EXTRA)
     try:
         wrapped = narwhals.from_native(frame)
@@ -187,58 +156,12 @@ def interactions_from_frame(
     if len(wrapped) == 0:
         raise InvalidInput("there are no interactions", got="0 rows", expected="at least 1")
     series = {purpose: wrapped[name] for purpose, name in chosen.items()}
-    table = InteractionTable(
+    return InteractionTable(
         read_ids(series["user"], "user"),
         read_ids(series["item"], "item"),
         read_ratings(series["rating"]) if "rating" in series else np.ones(len(wrapped)),
         read_timestamps(series["timestamp"]) if "timestamp" in series else None,
     )
-    _refuse_repetitions(table)
-    return table
-
-
-def _read_parquet(file: Path, columns: ColumnNames) -> Any:
-    arrow = optional_module("pyarrow", EXTRA)
-    parquet = optional_module("pyarrow.parquet", EXTRA)
-    try:
-        with parquet.ParquetFile(file) as source:
-            chosen = columns.present_in(list(source.schema_arrow.names))
-            return source.read(columns=list(chosen.values()))
-    except (arrow.ArrowException, OSError, UnicodeDecodeError):
-        # The reader's own message can quote values, which must not leave this place.
-        raise InvalidInput(f"{file.name!r} cannot be read as Parquet") from None
-
-
-def _read_csv(file: Path, columns: ColumnNames) -> Any:
-    arrow = optional_module("pyarrow", EXTRA)
-    csv = optional_module("pyarrow.csv", EXTRA)
-    # Values may contain line ends, and only a single thread numbers the lines.
-    parsing = csv.ParseOptions(newlines_in_values=True)
-    reading = csv.ReadOptions(use_threads=False)
-    try:
-        with csv.open_csv(file, read_options=reading, parse_options=parsing) as source:
-            chosen = columns.present_in(list(source.schema.names))
-        # Everything is read as text: guessing kinds would cut the leading zeros off ids.
-        converting = csv.ConvertOptions(
-            column_types={name: arrow.string() for name in chosen.values()},
-            include_columns=list(chosen.values()),
-            null_values=[""],
-            strings_can_be_null=True,
-        )
-        return csv.read_csv(
-            file, read_options=reading, parse_options=parsing, convert_options=converting
-        )
-    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        # Only the numbers are taken over: the reader's message goes on with the line itself.
-        broken = _BROKEN_LINE.search(str(error))
-        if broken is None:
-            raise InvalidInput(
-                f"{file.name!r} cannot be read as CSV", expected="UTF-8 text with a header"
-            ) from None
-        line, expected, got = broken.groups()
-        raise InvalidInput(
-            f"line {line} of {file.name!r} has another number of fields", got=got, expected=expected
-        ) from None
 
 
 def _refuse_repetitions(table: InteractionTable) -> None:
@@ -255,8 +178,3 @@ def _refuse_repetitions(table: InteractionTable) -> None:
     refuse_rows(
         f"rows repeat an earlier {what}", repeated, f"one row for each {what}, summed beforehand"
     )
-
-
-def _listed(names: list[str], most: int = 20) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

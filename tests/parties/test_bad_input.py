@@ -123,7 +123,7 @@ def test_usable_data_contacts_the_node(coalition: Provisioned, contacts: Callabl
         (
             "members.txt",
             "interactions in 'members.txt' have an unknown format: got extension '.txt', "
-            "expected one of .parquet, .csv",
+            "expected one of .parquet, .csv, .inter",
         ),
         ("broken.parquet", "'broken.parquet' cannot be read as Parquet"),
         ("folder.csv", "'{folder}/folder.csv' is not a file: got a folder or device"),
