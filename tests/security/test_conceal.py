@@ -7,6 +7,8 @@ on the product as it comes out of the kernel, which shows that it is alive.
 
 from __future__ import annotations
 
+import secrets
+
 import numpy as np
 import pytest
 from encryption import (
@@ -23,12 +25,14 @@ from scipy import stats
 from hecf.he import kernels, ntt
 from hecf.he.ckks import CkksDecryptor, CkksEncryptor
 from hecf.he.evaluator import CkksEvaluator
-from hecf.he.matrices import EncryptedMatrix, EncryptedProduct
+from hecf.he.matrices import EncryptedProduct
 from hecf.he.modular import digits_to_float, recombine
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.packing import ProductPacking
 from hecf.he.product.plan import ProductPlan
 from hecf.he.seal import SealContext
+from hecf.privacy.attacks import polynomials
+from hecf.privacy.attacks.concealment import experiment, recover_column
 
 DEGREE, PRIMES = PARAMETERS.ring_degree, PARAMETERS.primes
 PLAN = gram_plan(inner=300, left=3, right=3, packing=ProductPacking(1, DEGREE, 1))
@@ -66,63 +70,36 @@ def secret_values() -> np.ndarray:
     return SealContext(PARAMETERS).decryptor(secret.expose()).decrypt(words).astype(np.int64)
 
 
-def inverse_modulo(values: np.ndarray, prime: int) -> np.ndarray:
-    out, base, exponent = np.ones_like(values), values % prime, prime - 2
-    while exponent:
-        if exponent & 1:
-            out = out * base % prime
-        base, exponent = base * base % prime, exponent >> 1
-    return out
+@pytest.fixture(scope="module")
+def secret(secret_values: np.ndarray) -> np.ndarray:
+    """Coefficients of the secret key."""
+    return polynomials.coefficients(secret_values[0], PRIMES[0])
 
 
 def coefficients(values: np.ndarray) -> np.ndarray:
     """Residues (L, N) of the coefficients of NTT values (L, N)."""
-    out = np.empty(values.shape, dtype=np.int64)
-    for index, prime in enumerate(PRIMES):
-        centred = values[index] - prime * (values[index] > prime // 2)
-        back = ntt.transform(DEGREE, prime).inverse(centred.astype(np.float64))
-        out[index] = back.astype(np.int64) % prime
-    return out
-
-
-def recover_column(
-    first: np.ndarray, second: np.ndarray, upload: EncryptedMatrix, j: int, secret: np.ndarray
-) -> np.ndarray:
-    """Column i of A from the components c_1 and c_2 of the single result (i, j).
-
-    With uploads ``(N_i - a_i s, a_i)`` and ``(M_j - b_j s, b_j)`` the result has
-    ``c_2 = a_i b_j`` and ``c_1 + 2 s c_2 = a_i M_j + N_i b_j``.
-    """
-    plain = np.empty((len(PRIMES), DEGREE), dtype=np.int64)
-    for index, prime in enumerate(PRIMES):
-        c_1, c_2 = first[index].astype(np.int64), second[index].astype(np.int64)
-        s, b = secret[index], upload.words[j, 0, 1, index].astype(np.int64)
-        m = (upload.words[j, 0, 0, index].astype(np.int64) + b * s) % prime
-        b_inverse = inverse_modulo(b, prime)
-        a = c_2 * b_inverse % prime
-        t = (c_1 + 2 * s * c_2 % prime) % prime
-        plain[index] = (t - a * m % prime) % prime * b_inverse % prime
-    digits = recombine(coefficients(plain), PRIMES)
-    return digits_to_float(digits, PRIMES, 2.0**PLAN.left_scale_bits)[: PLAN.inner]
+    return np.stack(
+        [polynomials.coefficients(row, p) % p for row, p in zip(values, PRIMES, strict=True)]
+    )
 
 
 def test_without_concealment_one_result_reveals_a_whole_column(
-    uploads: Uploads, secret_values: np.ndarray
+    uploads: Uploads, secret: np.ndarray
 ) -> None:
     for i in range(PLAN.left):
         for j in (0, 2):
             tail = uploads.raw[i, j, 1:]
-            column = recover_column(tail[0], tail[1], uploads.right, j, secret_values)
+            column = recover_column(PLAN, tail[0], tail[1], uploads.right.words[j, 0], secret)
             assert np.abs(column - uploads.a[:, i]).max() < 1e-6
 
 
 def test_with_concealment_the_same_attack_finds_nothing(
-    uploads: Uploads, evaluator: CkksEvaluator, secret_values: np.ndarray
+    uploads: Uploads, evaluator: CkksEvaluator, secret: np.ndarray
 ) -> None:
     result = evaluator.gram(uploads.left, uploads.right)
     for i in range(PLAN.left):
         tail = result.tail[i, 0]
-        column = recover_column(tail[0], tail[1], uploads.right, 0, secret_values)
+        column = recover_column(PLAN, tail[0], tail[1], uploads.right.words[0, 0], secret)
         true = uploads.a[:, i]
         assert np.abs(column - true).min() > 1e-3
         assert np.median(np.abs(column)) > 1e3
@@ -131,9 +108,9 @@ def test_with_concealment_the_same_attack_finds_nothing(
 
 def test_a_wrong_secret_makes_the_attack_fail(uploads: Uploads) -> None:
     """The attack needs the key, so the node by itself cannot mount it."""
-    nothing = np.zeros((len(PRIMES), DEGREE), dtype=np.int64)
+    nothing = np.zeros(DEGREE, dtype=np.int64)
     tail = uploads.raw[0, 0, 1:]
-    column = recover_column(tail[0], tail[1], uploads.right, 0, nothing)
+    column = recover_column(PLAN, tail[0], tail[1], uploads.right.words[0, 0], nothing)
     assert np.median(np.abs(column - uploads.a[:, 0])) > 1e3
 
 
@@ -309,3 +286,11 @@ def test_batches_of_any_length_are_concealed(evaluator: CkksEvaluator, count: in
     assert tail.shape == (1, count, 1, len(PRIMES), DEGREE)
     assert all(np.mean(row == 0) < 1e-3 for row in rows)
     assert len({row.tobytes() for row in rows}) == count
+
+
+def test_the_audit_of_a_plan_finds_the_attack_alive_and_stopped() -> None:
+    outcome = experiment(gram_plan(), secrets.token_bytes)
+    assert outcome.alive
+    assert outcome.unprotected > 0.99
+    assert not outcome.succeeded
+    assert outcome.protected < 0.01

@@ -9,14 +9,12 @@ are the whole polynomial: the worst case for the key.
 from __future__ import annotations
 
 import secrets
-from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
 import pytest
 from encryption import PARAMETERS, keys_for, score_plan, unit_item_model
 
-from hecf.he import ntt
 from hecf.he.ckks import CkksDecryptor, CkksEncryptor
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import Decrypted
@@ -26,6 +24,8 @@ from hecf.he.plan import LEFT
 from hecf.he.product.packing import ProductPacking
 from hecf.he.product.plan import ProductPlan
 from hecf.he.seal import SealContext, _body
+from hecf.privacy.attacks.key_recovery import as_integers, experiment, recover_key
+from hecf.privacy.attacks.polynomials import centred, coefficients, transformed
 from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate
 
@@ -41,52 +41,7 @@ def true_secret() -> np.ndarray:
     count = len(PARAMETERS.chain) * DEGREE
     words = np.frombuffer(body, "<u8", offset=len(body) - 8 * count).reshape(-1, DEGREE)
     ordered = SealContext(PARAMETERS)._from_seal(words)
-    return inverse_transform(ordered[0].astype(np.int64), 0)
-
-
-def inverse_transform(values: np.ndarray, index: int) -> np.ndarray:
-    """Centred coefficients from NTT values modulo one prime."""
-    prime = PARAMETERS.primes[index]
-    step = ntt.transform(DEGREE, prime)
-    out = step.inverse(centred(values, prime).astype(np.float64)).astype(np.int64)
-    return centred(out, prime)
-
-
-def forward_transform(coefficients: np.ndarray, index: int) -> np.ndarray:
-    prime = PARAMETERS.primes[index]
-    step = ntt.transform(DEGREE, prime)
-    return step.forward(centred(coefficients, prime).astype(np.float64)).astype(np.int64) % prime
-
-
-def centred(values: np.ndarray, prime: int) -> np.ndarray:
-    values = values % prime
-    return np.where(values > prime // 2, values - prime, values)
-
-
-def inverses(values: np.ndarray, prime: int) -> np.ndarray:
-    """Inverses modulo a prime by Fermat's little theorem."""
-    out, base, exponent = np.ones_like(values), values % prime, prime - 2
-    while exponent:
-        if exponent & 1:
-            out = out * base % prime
-        base, exponent = base * base % prime, exponent >> 1
-    return out
-
-
-def attack(product: EncryptedProduct, plaintext: list[int], index: int) -> np.ndarray:
-    """Solve for the secret modulo one prime; `plaintext` are all coefficients of ``v``.
-
-    Only what the compute node or anybody at its wire has is used: words and a decryption.
-    """
-    prime = PARAMETERS.primes[index]
-    polynomial = np.zeros(DEGREE, dtype=np.int64)
-    constant = np.zeros(DEGREE, dtype=np.int64)
-    positions = product.plan.packing.positions
-    polynomial[positions] = [value % prime for value in plaintext]
-    constant[positions] = product.constant[0, 0, index]
-    tail = product.tail[0, 0, 0, index].astype(np.int64)
-    numerator = forward_transform(polynomial - constant, index)
-    return inverse_transform(numerator * inverses(tail, prime) % prime, index)
+    return coefficients(ordered[0].astype(np.int64), PARAMETERS.primes[0])
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +63,6 @@ def scores(
             return result
 
 
-def as_integers(plan: ProductPlan, values: np.ndarray) -> list[int]:
-    """Values of a result as the integers under encryption that they stand for."""
-    scale = 2 ** (plan.left_scale_bits + plan.right_scale_bits)
-    return [round(Fraction(value) * scale) for value in values.ravel().tolist()]
-
-
 def test_an_exact_decryption_reveals_the_secret_key(
     product: EncryptedProduct, decryptor: CkksDecryptor
 ) -> None:
@@ -121,7 +70,7 @@ def test_an_exact_decryption_reveals_the_secret_key(
     plaintext = digits_to_integers(digits, PLAN.primes)
     assert len(plaintext) == DEGREE
     for index in range(len(PARAMETERS.primes)):
-        recovered = attack(product, plaintext, index)
+        recovered = recover_key(product, plaintext, index)
         assert set(np.unique(recovered)) == {-1, 0, 1}
         assert np.array_equal(recovered, true_secret())
 
@@ -130,7 +79,7 @@ def test_the_recovered_key_decrypts_other_ciphertexts(
     product: EncryptedProduct, encryptor: CkksEncryptor, decryptor: CkksDecryptor
 ) -> None:
     """Why this matters: with the secret the attacker reads a retailer's upload."""
-    recovered = attack(
+    recovered = recover_key(
         product, digits_to_integers(decryptor.decrypt_digits(product), PLAN.primes), 0
     )
     secret_values = np.random.default_rng(2).uniform(-1, 1, (PLAN.inner, PLAN.left))
@@ -139,20 +88,20 @@ def test_the_recovered_key_decrypts_other_ciphertexts(
     # the residues modulo the first prime are compared.
     words = upload.words[0, 0, :, 0].astype(np.int64)
     prime = PARAMETERS.primes[0]
-    opened = (words[0] + words[1] * forward_transform(recovered, 0)) % prime
-    coefficients = inverse_transform(opened, 0)[:: PLAN.packing.right]
+    opened = (words[0] + words[1] * transformed(recovered, prime)) % prime
+    read = coefficients(opened, prime)[:: PLAN.packing.right]
     expected = [round(v * 2**PLAN.left_scale_bits) % prime for v in secret_values[0].tolist()]
-    errors = centred(coefficients - np.array(expected), prime)
+    errors = centred(read - np.array(expected), prime)
     assert np.abs(errors).max() <= PARAMETERS.fresh_noise_bound
 
 
-def test_an_error_of_one_in_one_coefficient_stops_the_attack(
+def test_an_error_of_one_in_one_coefficient_stops_the_recover_key(
     product: EncryptedProduct, decryptor: CkksDecryptor
 ) -> None:
     """The attack needs every coefficient: the check of the next test is not satisfied by luck."""
     plaintext = digits_to_integers(decryptor.decrypt_digits(product), PLAN.primes)
     plaintext[5] += 1
-    recovered = attack(product, plaintext, 0)
+    recovered = recover_key(product, plaintext, 0)
     assert np.abs(recovered).max() > 1000
 
 
@@ -169,7 +118,7 @@ def test_float_values_before_the_gate_are_no_protection(
     )
     result = scores(plan, encryptor, evaluator)
     plaintext = as_integers(plan, decryptor.decrypt(result).unwrap())
-    assert np.array_equal(attack(result, plaintext, 0), true_secret())
+    assert np.array_equal(recover_key(result, plaintext, 0), true_secret())
 
 
 @pytest.mark.parametrize("index", range(len(PARAMETERS.primes)))
@@ -184,7 +133,7 @@ def test_released_values_do_not_reveal_the_secret_key(
     np.put_along_axis(released, top.items.astype(np.int64), top.scores, axis=1)
     # Rounding alone stops this attack too, and only this one, so the noise itself is checked.
     assert abs(np.std(released - exact.unwrap()) / PLAN.flooding - 1) < 0.1
-    recovered = attack(product, as_integers(PLAN, released), index)
+    recovered = recover_key(product, as_integers(PLAN, released), index)
     secret = true_secret()
     prime = PARAMETERS.primes[index]
     # Not ternary: a uniform vector has 3 N / p such coefficients, less than one in a thousand.
@@ -208,5 +157,13 @@ def test_averaging_the_planned_number_of_releases_does_not_reveal_it_either(
         one = np.empty_like(total)
         np.put_along_axis(one, top.items.astype(np.int64), top.scores, axis=1)
         total += one
-    recovered = attack(product, as_integers(PLAN, total / PLAN.releases), 0)
+    recovered = recover_key(product, as_integers(PLAN, total / PLAN.releases), 0)
     assert np.mean(np.abs(recovered) <= 1) < 0.005
+
+
+def test_the_audit_of_a_plan_finds_the_attack_alive_and_stopped() -> None:
+    outcome = experiment(score_plan(left_scale_bits=34), secrets.token_bytes)
+    assert outcome.alive
+    assert outcome.unprotected == 1.0
+    assert not outcome.succeeded
+    assert outcome.protected < 0.4

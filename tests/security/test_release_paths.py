@@ -118,7 +118,10 @@ def test_planted_ways_out_are_found(rule: Rule, source: str) -> None:
     assert rule(source)
 
 
-OUTSIDE = [path for path in PRODUCT if not relative(path).startswith("hecf/he/")]
+ATTACKS = "hecf/privacy/attacks/"
+"""Attackers open what they draw the keys of themselves."""
+
+OUTSIDE = [path for path in PRODUCT if not relative(path).startswith(("hecf/he/", ATTACKS))]
 
 
 def users(rule: Rule, paths: list[Path] = PRODUCT) -> set[str]:
@@ -144,6 +147,16 @@ def test_decryptors_are_made_by_the_key_holder_and_by_self_tests_only() -> None:
 def test_nothing_outside_of_the_algebra_decrypts_by_itself() -> None:
     # The key store writes the secret key, encrypted.
     assert users(decrypts_by_itself, OUTSIDE) == {"parties/keystore.py"}
+
+
+def test_attacks_decrypt_under_keys_of_their_own_only() -> None:
+    attacks = [path for path in PRODUCT if relative(path).startswith(ATTACKS)]
+    opening = [path for path in attacks if decrypts_by_itself(path.read_text())]
+    assert opening
+    for path in opening:
+        source = path.read_text()
+        assert "generate_keys(" in source
+        assert "SecretKey(" not in source
 
 
 def test_a_decryption_does_not_travel() -> None:

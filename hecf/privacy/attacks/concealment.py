@@ -15,7 +15,6 @@ import numpy as np
 from hecf.he import kernels
 from hecf.he.ckks import CkksEncryptor, generate_keys
 from hecf.he.evaluator import CkksEvaluator
-from hecf.he.matrices import EncryptedMatrix
 from hecf.he.modular import Float, Words, digits_to_float, recombine
 from hecf.he.packing import ProductPacking
 from hecf.he.plan import LEFT, RIGHT, ProductPlan
@@ -38,7 +37,7 @@ def one_column(plan: ProductPlan) -> ProductPlan:
 
 
 def recover_column(
-    plan: ProductPlan, first: Words, second: Words, upload: EncryptedMatrix, secret: Residues
+    plan: ProductPlan, first: Words, second: Words, upload: Words, secret: Residues
 ) -> Float:
     """Column of the first retailer, from one result and one upload of the second.
 
@@ -48,8 +47,8 @@ def recover_column(
         Of a Gram block with one column a polynomial and all rows in one block.
     first, second : uint32 array, shape (L, N)
         Components c_1 and c_2 of the result.
-    upload : EncryptedMatrix
-        The second retailer's upload; its first column belongs to the result.
+    upload : uint32 array, shape (2, L, N)
+        The second retailer's upload of the column that the result is about.
     secret : int64 array, shape (N,)
         Coefficients of the secret key, which the key holder has.
 
@@ -61,8 +60,8 @@ def recover_column(
     for index, prime in enumerate(plan.primes):
         s = transformed(secret, prime)
         c_1, c_2 = first[index].astype(np.int64), second[index].astype(np.int64)
-        b = upload.words[0, 0, 1, index].astype(np.int64)
-        m = (upload.words[0, 0, 0, index].astype(np.int64) + b * s) % prime
+        b = upload[1, index].astype(np.int64)
+        m = (upload[0, index].astype(np.int64) + b * s) % prime
         b_inverse = inverses(b, prime)
         a = c_2 * b_inverse % prime
         t = (c_1 + 2 * s * c_2 % prime) % prime
@@ -89,11 +88,14 @@ def experiment(plan: ProductPlan, random: RandomBytes) -> Outcome:
     columns = [column / np.linalg.norm(column) for column in columns]
     left = encryptor.encrypt(encryptor.encode(single, LEFT, columns[0]))
     right = encryptor.encrypt(encryptor.encode(single, RIGHT, columns[1]))
+    while not right.words[:, :, 1].all():
+        # The attacker divides by these; a zero among them is rare and costs one more upload.
+        right = encryptor.encrypt(encryptor.encode(single, RIGHT, columns[1]))
     raw = kernels.multiply(left.words, right.words, single.primes)[0, 0, 1:]
     concealed = evaluator.gram(left, right).tail[0, 0]
 
     def share(tail: Words) -> float:
-        found = recover_column(single, tail[0], tail[1], right, key)
+        found = recover_column(single, tail[0], tail[1], right.words[0, 0], key)
         close = np.abs(found - columns[0][:, 0]) < CLOSE * np.abs(columns[0]).mean()
         return float(np.mean(close))
 
