@@ -7,7 +7,7 @@ import secrets
 import numpy as np
 from encryption import score_plan
 
-from hecf.he.packing import ProductPacking
+from hecf.he.product.packing import ProductPacking
 from hecf.privacy.attacks.model_recovery import experiment, one_item_row, share_found
 
 

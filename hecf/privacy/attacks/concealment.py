@@ -16,8 +16,9 @@ from hecf.he import kernels
 from hecf.he.ckks import CkksEncryptor, generate_keys
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.modular import Float, Words, digits_to_float, recombine
-from hecf.he.packing import ProductPacking
-from hecf.he.plan import LEFT, RIGHT, ProductPlan
+from hecf.he.plan import LEFT, RIGHT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.seal import SealContext
 from hecf.privacy.attacks.outcome import Outcome

@@ -16,8 +16,9 @@ from hecf.he.ckks import CkksDecryptor, CkksEncryptor, generate_keys
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.matrices import EncryptedProduct
 from hecf.he.modular import Float, digits_to_integers
-from hecf.he.packing import ProductPacking
-from hecf.he.plan import LEFT, ProductPlan
+from hecf.he.plan import LEFT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.seal import SealContext
 from hecf.privacy.attacks.outcome import Outcome

@@ -16,8 +16,9 @@ from hecf.he.ckks import CkksEncryptor, generate_keys
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float, Words, digits_to_float, recombine, residues, to_words
-from hecf.he.packing import ProductPacking
-from hecf.he.plan import LEFT, ProductPlan
+from hecf.he.plan import LEFT
+from hecf.he.product.packing import ProductPacking
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.seal import SealContext
 from hecf.privacy.attacks.outcome import Outcome
@@ -68,7 +69,7 @@ def share_found(plan: ProductPlan, polynomial: Float, items: Float) -> float:
     """Share of the item factors after the first that a polynomial shows.
 
     The shopper is the first unit vector, so the polynomial is the item polynomial: factor k of
-    item j stands at ``j u + u - 1 - k`` (:mod:`hecf.he.packing`).
+    item j stands at ``j u + u - 1 - k`` (:mod:`hecf.he.product.packing`).
     """
     grid = polynomial.reshape(plan.packing.right, plan.packing.inner)[:, ::-1]
     guessed = grid[:, 1 : plan.inner].T
