@@ -10,6 +10,7 @@ from hecf import __version__
 from parties.commands.bench import bench
 from parties.commands.demo import demo
 from parties.commands.doctor import doctor
+from parties.commands.ledger import app as ledger
 from parties.commands.plan import plan
 from parties.commands.provision import provision
 from parties.commands.reference import reference
@@ -31,6 +32,7 @@ app.command()(serve)
 app.command()(plan)
 app.command()(bench)
 app.command()(doctor)
+app.add_typer(ledger, name="ledger")
 app.command(hidden=True)(reference)
 
 

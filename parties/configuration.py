@@ -37,7 +37,7 @@ RESERVED_NAMES = (COMPUTE_NODE, KEY_HOLDER, "authority")
 ROLE_FILES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         COMPUTE_NODE: frozenset({"allowed"}),
-        KEY_HOLDER: frozenset({"allowed", "storage_key"}),
+        KEY_HOLDER: frozenset({"allowed", "storage_key", "ledger_witness"}),
         RETAILER: frozenset({"pseudonym_key", "directory"}),
     }
 )
@@ -325,6 +325,7 @@ class FilesSection(Section):
     directory: LocalPath | None = None
     storage_key: LocalPath | None = None
     allowed: LocalPath | None = None
+    ledger_witness: LocalPath | None = None
 
 
 class PartyConfiguration(ConfigurationFile):

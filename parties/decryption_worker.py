@@ -27,6 +27,7 @@ from hecf.rpc.key_holder import LocalReleaser
 from hecf.wire import messages
 from parties.keystore import KeyStore
 from parties.kit import Kit
+from parties.ledger import LedgerFile
 from parties.lifetime import die_with_parent, leave_signals_to_parent
 
 _releaser: LocalReleaser | None = None
@@ -41,6 +42,14 @@ def key_store(kit: Kit) -> KeyStore:
     if storage_key is None:
         raise InternalFailure("the kit has no storage key")
     return KeyStore(kit.state, storage_key, kit.terms)
+
+
+def ledger_file(kit: Kit) -> LedgerFile:
+    """Return the ledger of a key holder's kit."""
+    witness = kit.configuration.files.ledger_witness
+    if witness is None:
+        raise InternalFailure("the kit has no witness of its ledger")
+    return LedgerFile(kit.state, witness, kit.terms)
 
 
 class WorkerReleaser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.key_holder import KeyHolderService
 from hecf.rpc.server import Server
 from hecf.wire.transfer import Limits
-from parties.decryption_worker import WorkerReleaser, key_store
+from parties.decryption_worker import WorkerReleaser, key_store, ledger_file
 from parties.kit import Kit
 from parties.renewal import IdentityFiles
 
@@ -40,9 +41,10 @@ class KeyHolderProcess:
             measurements=self._measurements,
         )
         self._releaser = WorkerReleaser(path, self._measurements)
-        self._service = KeyHolderService(
-            kit.terms, public_key, self._node, self._releaser, store.budget(), store.record
-        )
+        ledger = ledger_file(kit)
+        ledger.read()
+        debit = partial(ledger.debit, store.epoch)
+        self._service = KeyHolderService(kit.terms, public_key, self._node, self._releaser, debit)
         self._server = Server(
             kit.terms,
             kit.identity,

@@ -1,4 +1,4 @@
-"""The key holder's secret key and release budget on disk.
+"""The key holder's secret key on disk.
 
 The secret is encrypted with AES-256-GCM under the kit's storage key (NIST SP 800-38D) and bound to
 the terms and the parameters, so that a key of another coalition does not open.
@@ -6,7 +6,7 @@ the terms and the parameters, so that a key of another coalition does not open.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import secrets
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from hecf.errors import ConfigurationError
 from hecf.he.keys import SecretKey
 from hecf.he.parameters import ParameterSet
 from hecf.he.scheme import scheme_by_name
-from hecf.privacy.release import ReleaseBudget
 from hecf.protocol.tasks import gram_plan
 from hecf.protocol.terms import Terms
 from parties.files import read_private, write_private
@@ -41,7 +40,6 @@ class KeyStore:
     def __init__(self, folder: Path, storage_key: Path, terms: Terms) -> None:
         self._secret = folder / "secret-key"
         self._public = folder / "public-key"
-        self._budget = folder / "release-budget.json"
         self._terms = terms
         key = read_private(storage_key)
         if len(key) != _STORAGE_KEY_BYTES:
@@ -66,7 +64,6 @@ class KeyStore:
             nonce = secrets.token_bytes(_NONCE_BYTES)
             sealed = self._cipher.encrypt(nonce, secret.expose(), self._context)
             write_private(self._public, public)
-            self.record(ReleaseBudget(self._terms.releases))
             write_private(self._secret, _MAGIC + nonce + sealed)
         return read_private(self._public)
 
@@ -92,18 +89,10 @@ class KeyStore:
             ) from None
         return SecretKey(self._parameters, opened)
 
-    def budget(self) -> ReleaseBudget:
-        """Read how many releases were made under the key."""
-        try:
-            content = json.loads(read_private(self._budget))
-            return ReleaseBudget(int(content["limit"]), int(content["spent"]))
-        except (ValueError, KeyError, TypeError):
-            raise ConfigurationError(f"{self._budget} cannot be read") from None
-
-    def record(self, budget: ReleaseBudget) -> None:
-        """Write the budget durably, before a release is made."""
-        content = {"limit": budget.limit, "spent": budget.spent}
-        write_private(self._budget, json.dumps(content).encode())
+    @property
+    def epoch(self) -> str:
+        """Fingerprint of the key pair: SHA-256 of the public key in hexadecimal."""
+        return hashlib.sha256(read_private(self._public)).hexdigest()
 
     @property
     def _parameters(self) -> ParameterSet:

@@ -6,7 +6,7 @@
     ├── authority/      certificate.pem, private-key.pem, README.txt: move it offline
     ├── compute-node/   certificate.pem, private-key.pem, authority.pem, terms.json, party.toml,
     │                   allowed.txt
-    ├── key-holder/     the same, and storage.key
+    ├── key-holder/     the same, and storage.key, ledger.witness
     └── RETAILER/       the first five, and pseudonym.key, directory.txt; one folder for each
 
 A kit holds what its role may hold and nothing else: only retailers get the pseudonym key (control
@@ -41,6 +41,7 @@ from parties.configuration import (
     MembersSection,
 )
 from parties.files import read_limited, write_private
+from parties.ledger import empty_ledger
 
 AUTHORITY = "authority"
 AUTHORITY_NOTE = (
@@ -62,6 +63,7 @@ _ROLE_FILE_NAMES = {
     "directory": "directory.txt",
     "storage_key": "storage.key",
     "allowed": "allowed.txt",
+    "ledger_witness": "ledger.witness",
 }
 _TomlTable = dict[str, str | int | float]
 
@@ -133,6 +135,7 @@ def provision(
         "pseudonym_key": pseudonym_key.to_bytes(),
         "directory": directory.to_text().encode(),
         "storage_key": secrets.token_bytes(STORAGE_KEY_BYTES),
+        "ledger_witness": empty_ledger(terms).head.to_text().encode(),
     }
     roles = {COMPUTE_NODE: COMPUTE_NODE, KEY_HOLDER: KEY_HOLDER}
     roles |= dict.fromkeys(configuration.retailers, RETAILER)

@@ -14,12 +14,12 @@ import numpy as np
 from encryption import unit_columns
 from scipy.sparse import csr_array
 
+from hecf.errors import LimitExceeded
 from hecf.he.keys import SecretKey
 from hecf.he.parameters import ParameterSet
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
 from hecf.models import LocalEmbedding
-from hecf.privacy.release import ReleaseBudget
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import ScoreTask, Task, gram_plan
 from hecf.protocol.terms import Terms
@@ -99,7 +99,7 @@ class Coalition:
         self.terms = terms
         self.patience = patience
         self.blocks = folder / "blocks"
-        self.recorded: list[ReleaseBudget] = []
+        self.debits: list[tuple[str, int, float]] = []
         self.secret, self.public_key = key_pair(terms.scheme, gram_plan(terms).parameters)
         self.node_service = ComputeNodeService(
             terms, BlockStore(self.blocks), secrets.token_bytes, patience_seconds=patience
@@ -110,10 +110,15 @@ class Coalition:
             self.public_key,
             self.node(KEY_HOLDER),
             LocalReleaser(terms, self.secret, secrets.token_bytes),
-            ReleaseBudget(terms.releases),
-            self.recorded.append,
+            self.debit,
         )
         self._serve_key_holder()
+
+    def debit(self, task: str, ciphertexts: int, noise_multiplier: float) -> None:
+        """Record a debit while the releases suffice, as a ledger does."""
+        if sum(count for _, count, _ in self.debits) + ciphertexts > self.terms.releases:
+            raise LimitExceeded("the releases under this key are used up")
+        self.debits.append((task, ciphertexts, noise_multiplier))
 
     def publish(self) -> None:
         """Let the key holder publish its key."""

@@ -1,1 +1,1 @@
-"""What may leave a key holder: the release gate and the release budget."""
+"""What may leave a key holder: the release gate, its policy and the ledger."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
+from hecf.errors import ReleaseRefused
 from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
@@ -182,41 +182,3 @@ class ReleaseGate:
                 got=f"{planned[0]} bits and {planned[1]} releases",
                 expected=f"{agreed[0]} and {agreed[1]}",
             )
-
-
-@dataclass(frozen=True)
-class ReleaseBudget:
-    """How many ciphertexts may still be released under one key (tau of the flooding noise).
-
-    Raises
-    ------
-    InvalidInput
-        If more is spent than the limit, or less than nothing.
-    """
-
-    limit: int
-    spent: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.spent <= self.limit:
-            raise InvalidInput(
-                "a release budget is out of range",
-                got=f"{self.spent} spent of {self.limit}",
-                expected="0 to the limit",
-            )
-
-    def spend(self, count: int) -> ReleaseBudget:
-        """Return the budget after `count` more releases.
-
-        Raises
-        ------
-        LimitExceeded
-            If they do not fit; a new key starts a new budget.
-        """
-        if count < 1 or self.spent + count > self.limit:
-            raise LimitExceeded(
-                "the releases under this key are used up",
-                got=f"{self.spent} spent and {count} more",
-                expected=f"at most {self.limit}",
-            )
-        return ReleaseBudget(self.limit, self.spent + count)

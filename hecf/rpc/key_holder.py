@@ -12,11 +12,10 @@ from hecf.errors import Mismatch, PermissionDenied
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT
-from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
-from hecf.privacy.release import ReleaseBudget, ReleaseGate, TopScores
+from hecf.privacy.release import ReleaseGate, TopScores
 from hecf.protocol.computation import Computed, parts_of
 from hecf.protocol.ports import ComputeNode
 from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_to_bytes
@@ -88,6 +87,10 @@ class LocalReleaser:
         return ReleasedSum(values, contributors)
 
 
+Debit = Callable[[str, int, float], None]
+"""Spends a task's releases durably: its identifier, ciphertexts, and noise multiplier or 0."""
+
+
 class KeyHolderService:
     """Fetches results of tasks from the node, releases them, and keeps what it released.
 
@@ -98,9 +101,8 @@ class KeyHolderService:
     node : ComputeNode
         The node as the key holder reaches it.
     releaser : Releaser
-    budget : ReleaseBudget
-    record : callable
-        Called with the new budget before every release; it must make it durable.
+    debit : callable
+        Called before every release; it must make the debit durable, or raise LimitExceeded.
     """
 
     def __init__(
@@ -109,15 +111,13 @@ class KeyHolderService:
         public_key: bytes,
         node: ComputeNode,
         releaser: Releaser,
-        budget: ReleaseBudget,
-        record: Callable[[ReleaseBudget], None],
+        debit: Debit,
     ) -> None:
         self.terms = terms
         self.public_key = public_key
         self._node = node
         self._releaser = releaser
-        self._budget = budget
-        self._record = record
+        self._debit = debit
         self._lock = threading.Lock()
         self._released: dict[str, bytes] = {}
         self.released: dict[str, int] = {"gram numbers": 0, "shopper lists": 0, "sum numbers": 0}
@@ -149,22 +149,24 @@ class KeyHolderService:
             return self._blocks(task).to_bytes(task)
         if isinstance(task, ScoreTask):
             computed = self._fetch(task, SCORES)
-            self._spend(task.plan)
+            self._spend(task, 1)
             top = self._releaser.scores(task, computed.data)
             self.released["shopper lists"] += len(task.rows)
             return top_scores_to_bytes(task, top)
         computed = self._fetch(task, TOTAL)
         present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
+        # An exact sum carries no noise of the key; it is entered, and spends nothing of tau.
+        self._debit(task.identifier, 0, 0.0)
         total = self._releaser.sum(task, computed.data, present)
         self.released["sum numbers"] += task.values
         return total.to_bytes(task)
 
     def _blocks(self, task: GramTask) -> ReleasedBlocks:
-        blocks = {}
-        for pair, result in zip(task.pairs, task.results, strict=True):
-            computed = self._fetch(task, result)
-            self._spend(task.plan)
-            blocks[pair] = self._releaser.gram(task, computed.data)
+        computed = [self._fetch(task, result) for result in task.results]
+        # The blocks are one release, so that one debit covers all of them or none.
+        self._spend(task, len(computed))
+        released = [self._releaser.gram(task, product.data) for product in computed]
+        blocks = dict(zip(task.pairs, released, strict=True))
         self.released["gram numbers"] += sum(block.size for block in blocks.values())
         return ReleasedBlocks(blocks)
 
@@ -178,7 +180,6 @@ class KeyHolderService:
             )
         return computed
 
-    def _spend(self, plan: ProductPlan) -> None:
-        groups = int(np.prod(plan.constant_shape[:2]))
-        self._budget = self._budget.spend(groups)
-        self._record(self._budget)
+    def _spend(self, task: GramTask | ScoreTask, results: int) -> None:
+        groups = int(np.prod(task.plan.constant_shape[:2]))
+        self._debit(task.identifier, results * groups, 0.0)

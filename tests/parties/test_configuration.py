@@ -83,7 +83,8 @@ NODE_KIT = (
 )
 
 KEY_HOLDER_KIT = NODE_KIT.replace('"compute-node"', '"key-holder"').replace(
-    'output = "output"', 'output = "output"\nstorage_key = "storage.key"'
+    'output = "output"',
+    'output = "output"\nstorage_key = "storage.key"\nledger_witness = "ledger.witness"',
 )
 
 KITS = {"retailer": RETAILER_KIT, "compute-node": NODE_KIT, "key-holder": KEY_HOLDER_KIT}
@@ -350,6 +351,8 @@ retailer: directory = "directory.txt" => :: files.directory | nothing | a file
 retailer: [files] => [files]⏎allowed = "x" :: files.allowed | no allowed
 compute-node: allowed = "a" => :: files.allowed | nothing | a file
 key-holder: storage_key = "storage.key" => :: files.storage_key | nothing | a file
+key-holder: ledger_witness = "ledger.witness" => :: files.ledger_witness | nothing | a file
+retailer: [files] => [files]⏎ledger_witness = "x" :: files.ledger_witness | no ledger_witness
 retailer: [data]⏎interactions = "/data/grocer.parquet" => :: data | nothing | a table
 compute-node: [files] => [data]⏎source = "complete-journey"⏎[files] :: data | a table | no data
 key-holder: [files] => [evaluation]⏎held_out_fraction = 0.1⏎[files] :: evaluation | no evaluation

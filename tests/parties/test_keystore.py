@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import stat
 from pathlib import Path
@@ -11,9 +10,8 @@ import numpy as np
 import pytest
 from coalitions import make_terms
 
-from hecf.errors import ConfigurationError, LimitExceeded
+from hecf.errors import ConfigurationError
 from hecf.he.scheme import scheme_by_name
-from hecf.privacy.release import ReleaseBudget
 from hecf.protocol.tasks import GramTask, gram_plan
 from hecf.protocol.terms import Terms
 from parties.keystore import KeyStore
@@ -80,7 +78,7 @@ def test_two_stores_have_two_keys(folder: Path, tmp_path: Path) -> None:
 
 def test_every_file_is_its_owners_only(folder: Path) -> None:
     names = {path.name for path in (folder / "state").iterdir()}
-    assert names == {"secret-key", "public-key", "release-budget.json"}
+    assert names == {"secret-key", "public-key"}
     fresh = folder / "fresh"
     fresh.mkdir()
     store_in(fresh).load_or_generate()
@@ -157,40 +155,9 @@ def test_a_file_that_others_may_read_is_refused(folder: Path, name: str) -> None
         store_in(folder).load_or_generate()
 
 
-def test_the_budget_survives_and_only_grows(folder: Path) -> None:
-    store = store_in(folder)
-    assert store.budget() == ReleaseBudget(TERMS.releases, 0)
-    store.record(store.budget().spend(3))
-    store_in(folder).load_or_generate()
-    again = store_in(folder).budget()
-    assert again == ReleaseBudget(TERMS.releases, 3)
-    with pytest.raises(LimitExceeded):
-        again.spend(TERMS.releases - 2)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "null",
-        "[]",
-        "{}",
-        '{"limit": 256}',
-        '{"limit": 256, "spent": "many"}',
-        '{"limit": 256, "spent": -1}',
-        '{"limit": 256, "spent": 257}',
-    ],
-)
-def test_a_budget_that_cannot_be_read_is_never_a_fresh_one(folder: Path, content: str) -> None:
-    (folder / "state" / "release-budget.json").write_text(content)
-    with pytest.raises(ConfigurationError, match=r"release-budget\.json cannot be read"):
-        store_in(folder).budget()
-
-
 def test_a_crash_before_the_secret_is_written_starts_over(folder: Path) -> None:
     (folder / "state" / "secret-key").unlink()
     before = contents(folder)["public-key"]
     public = store_in(folder).load_or_generate()
     assert public != before
-    assert json.loads(contents(folder)["release-budget.json"])["spent"] == 0
     assert store_in(folder).secret().parameters == gram_plan(TERMS).parameters

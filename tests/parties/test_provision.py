@@ -89,7 +89,7 @@ def test_every_party_has_its_files_and_no_others(provisioned: Provisioned) -> No
     assert list(kits) == ["compute-node", "key-holder", "produce", "grocer"]
     assert {entry.name for entry in out_of(provisioned).iterdir()} == {*kits, "authority"}
     assert files_of(kits["compute-node"]) == {*COMMON, "allowed.txt"}
-    assert files_of(kits["key-holder"]) == {*COMMON, "storage.key", "allowed.txt"}
+    assert files_of(kits["key-holder"]) == {*COMMON, "storage.key", "allowed.txt", "ledger.witness"}
     assert files_of(kits["produce"]) == files_of(kits["grocer"]) == COMMON | RETAILER_ONLY
     authority = out_of(provisioned) / "authority"
     assert files_of(authority) == {"certificate.pem", "private-key.pem", "README.txt"}

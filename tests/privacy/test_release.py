@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hecf.errors import InvalidInput, LimitExceeded, ReleaseRefused
+from hecf.errors import ReleaseRefused
 from hecf.he import sampling
 from hecf.he.keys import Decrypted
 from hecf.he.product.plan import ProductPlan
@@ -18,7 +18,7 @@ from hecf.he.similarity.planner import plan_similarity
 from hecf.he.similarity.scores import Panel
 from hecf.he.summation.planner import plan_sum
 from hecf.privacy.policy import ReleasePolicy
-from hecf.privacy.release import ReleaseBudget, ReleaseGate
+from hecf.privacy.release import ReleaseGate
 
 POLICY = ReleasePolicy(minimum_shoppers=50, top_k=7)
 SHAPE = (200, 300)
@@ -142,24 +142,6 @@ def test_there_is_no_gate_without_a_policy(policy: object) -> None:
 def test_weak_policies_are_refused(numbers: tuple[int, int]) -> None:
     with pytest.raises(ReleaseRefused, match="too weak"):
         ReleasePolicy(*numbers)
-
-
-def test_a_budget_is_spent_once() -> None:
-    budget = ReleaseBudget(10).spend(4).spend(6)
-    assert budget == ReleaseBudget(10, 10)
-    with pytest.raises(LimitExceeded, match="10 spent and 1 more, expected at most 10"):
-        budget.spend(1)
-    with pytest.raises(LimitExceeded):
-        ReleaseBudget(10).spend(11)
-    for nothing in (0, -1):
-        with pytest.raises(LimitExceeded):
-            ReleaseBudget(10, 5).spend(nothing)
-
-
-@pytest.mark.parametrize("numbers", [(10, 11), (10, -1), (-1, 0)])
-def test_budgets_that_were_tampered_with_are_refused(numbers: tuple[int, int]) -> None:
-    with pytest.raises(InvalidInput, match="out of range"):
-        ReleaseBudget(*numbers)
 
 
 def test_normal_samples_are_finite_for_every_byte_string() -> None:

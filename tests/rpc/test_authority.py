@@ -56,7 +56,7 @@ def test_every_method_admits_the_roles_of_the_table_only(start: Open) -> None:
             assert denied(call) == (role_of(name) not in ALLOWED[method]), (method, name)
         if name != "birch":
             assert coalition.stored() == 0
-            assert coalition.recorded == []
+            assert coalition.debits == []
 
 
 def test_the_table_says_who_may_do_what() -> None:

@@ -27,6 +27,7 @@ from hecf.he.product.plan import ProductPlan
 from hecf.he.scheme import scheme_by_name
 from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, SumTask, gram_plan
 from hecf.rpc.identity import KEY_HOLDER
+from hecf.rpc.key_holder import LocalReleaser
 
 ROWS = tuple(range(0, 40, 4))
 ITEMS = 30
@@ -213,7 +214,7 @@ def test_a_release_goes_to_the_target_only(coalition: Coalition) -> None:
     for name in ("alder", "birch"):
         with pytest.raises(PermissionDenied, match="only its recipients receive"):
             coalition.key_holder(name).release_scores(task)
-    assert coalition.recorded == []
+    assert coalition.debits == []
 
 
 def test_every_unknown_task_is_answered_alike(coalition: Coalition) -> None:
@@ -261,7 +262,8 @@ def test_released_blocks_equal_the_clear_twin(start: Open, scheme: str) -> None:
     for blocks in received.values():
         for pair, block in blocks.blocks.items():
             np.testing.assert_array_equal(block, received["alder"].blocks[pair])
-    assert len(coalition.recorded) == len(task.pairs)
+    groups = int(np.prod(task.plan.constant_shape[:2]))
+    assert coalition.debits == [(task.identifier, len(task.pairs) * groups, 0.0)]
 
 
 @pytest.mark.parametrize("scheme", ["clear", "ckks"])
@@ -292,7 +294,7 @@ def test_released_scores_equal_the_clear_twin(start: Open, scheme: str) -> None:
     assert np.abs(top.scores - chosen).max() > 100 * bound
     again = coalition.key_holder("birch").release_scores(task)
     np.testing.assert_array_equal(again.scores, top.scores)
-    assert len(coalition.recorded) == 1
+    assert [debit[0] for debit in coalition.debits] == [task.identifier]
 
 
 @pytest.mark.parametrize("scheme", ["clear", "ckks"])
@@ -327,6 +329,7 @@ def test_a_released_sum_is_exact(start: Open, scheme: str) -> None:
         released = coalition.key_holder(name).release_sum(task)
         np.testing.assert_array_equal(released.values * 8, exact)
         assert released.contributors == task.contributors
+    assert coalition.debits == [(task.identifier, 0, 0.0)]
     assert not np.array_equal(exact, eighths["alder"] - eighths["cedar"])
     with pytest.raises(PermissionDenied, match="only its recipients"):
         coalition.key_holder("cedar").release_sum(task)
@@ -341,8 +344,18 @@ def test_the_task_that_the_terms_define_is_not_declared(coalition: Coalition) ->
         coalition.node("alder").declare(GramTask(coalition.terms))  # type: ignore[arg-type]
 
 
-def test_the_budget_is_recorded_before_the_release_and_then_refuses(start: Open) -> None:
+def test_nothing_is_decrypted_without_its_debit(
+    start: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     coalition = start(releases=2)
+    order: list[str] = []
+    debit, gram = coalition.debit, LocalReleaser.gram
+    monkeypatch.setattr(
+        coalition.holder_service, "_debit", lambda *spent: (order.append("debit"), debit(*spent))
+    )
+    monkeypatch.setattr(
+        LocalReleaser, "gram", lambda *job: (order.append("decrypt"), gram(*job))[1]
+    )
     task = GramTask(coalition.terms)
     coalition.publish()
     for name, side in task.parts:
@@ -350,7 +363,12 @@ def test_the_budget_is_recorded_before_the_release_and_then_refuses(start: Open)
         coalition.node(name).contribute(task, side, operand(coalition, task, side, matrix))
     with pytest.raises(LimitExceeded, match="the releases under this key are used up"):
         coalition.key_holder("alder").release_blocks(task)
-    assert [budget.spent for budget in coalition.recorded] == [1, 2]
+    assert coalition.debits == []
+    assert order == ["debit"]
+    # The control: with one release more, one debit goes before all three decryptions.
+    coalition.debits.append(("", -1, 0.0))
+    coalition.key_holder("alder").release_blocks(task)
+    assert order == ["debit", "debit", *["decrypt"] * 3]
 
 
 def test_waiting_ends_by_naming_who_is_missing(start: Open) -> None:
