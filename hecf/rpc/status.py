@@ -79,6 +79,12 @@ def public_error(error: BaseException) -> tuple[HecfError, str | None]:
     return InternalFailure(f"internal failure {identifier}"), identifier
 
 
+def error_of(reason: str, text: str) -> HecfError:
+    """Return the deliberate error of a reason and a text; an unknown reason tells nothing."""
+    cls = _CLASSES.get(reason)
+    return cls(text) if cls is not None else InternalFailure("a failure of an unknown kind")
+
+
 def rich_status(public: HecfError) -> Any:
     """Return the gRPC status of a public error, with its reason in the details."""
     # What a caller sent can stand in the text, and trailers hold a few kilobytes only.
