@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Any
 
 from hecf.measure import Measurements
 from hecf.rpc.compute_node import ComputeNodeService
+from hecf.rpc.computing import Computer
 from hecf.rpc.server import Server
 from hecf.rpc.store import BlockStore
+from parties.computation_worker import WorkerComputer
 from parties.kit import Kit
 from parties.renewal import IdentityFiles
 
 BLOCKS = "blocks"
 
 
-def make_service(kit: Kit) -> ComputeNodeService:
-    """Build the service of a kit, with an empty store."""
+def make_store(kit: Kit) -> BlockStore:
+    """Build the store of a kit, empty."""
     store = BlockStore(kit.state / BLOCKS)
     store.clear()
+    return store
+
+
+def make_service(kit: Kit, store: BlockStore, computer: Computer) -> ComputeNodeService:
+    """Build the service of a kit."""
     return ComputeNodeService(
         kit.terms,
         store,
-        secrets.token_bytes,
+        computer,
         patience_seconds=kit.configuration.limits.patience_seconds,
         measurements=Measurements(),
     )
@@ -33,7 +39,9 @@ class ComputeNodeProcess:
     """A compute node that serves until it is stopped."""
 
     def __init__(self, kit: Kit) -> None:
-        self._service = make_service(kit)
+        store = make_store(kit)
+        self._computer = WorkerComputer(kit.terms, kit.state / BLOCKS, kit.worker_limits)
+        self._service = make_service(kit, store, self._computer)
         self._server = Server(
             kit.terms,
             kit.identity,
@@ -47,11 +55,13 @@ class ComputeNodeProcess:
 
     def start(self) -> None:
         """Accept calls."""
+        self._computer.start()
         self._server.start()
 
     def stop(self) -> None:
         """Refuse new calls, finish running ones, stop."""
         self._server.stop(self._service.close)
+        self._computer.close()
 
     def summary(self) -> dict[str, Any]:
         """Say what the node did and saw."""

@@ -217,6 +217,8 @@ class LimitsSection(Section):
     party_calls: int = Field(default=16, ge=1, le=1024)
     party_calls_per_minute: int = Field(default=6000, ge=1)
     party_megabytes_per_minute: int = Field(default=8192, ge=1)
+    worker_megabytes: int = Field(default=8192, ge=512)
+    job_seconds: float = Field(default=1800.0, gt=0, le=86_400)
 
     @model_validator(mode="after")
     def _upload_holds_a_message(self) -> Self:
@@ -229,6 +231,11 @@ class LimitsSection(Section):
     def call_seconds(self) -> float:
         """Longest call: the key holder waits for the node, and the node for the retailers."""
         return 3 * self.patience_seconds + _TRANSFER_SECONDS
+
+    @property
+    def worker_memory_bytes(self) -> int:
+        """Address space of a worker process."""
+        return self.worker_megabytes * _MEGABYTE
 
     @property
     def bytes_per_minute(self) -> int:

@@ -6,18 +6,14 @@ key nor an exact decryption crosses back.
 
 from __future__ import annotations
 
-import multiprocessing
 import secrets
-import threading
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hecf.api.v1 import tasks_pb2
-from hecf.errors import HecfError, InternalFailure
+from hecf.errors import InternalFailure
 from hecf.he.modular import Float
 from hecf.measure import Measurements
 from hecf.privacy.release import TopScores
@@ -28,12 +24,9 @@ from hecf.wire import messages
 from parties.keystore import KeyStore
 from parties.kit import Kit
 from parties.ledger import LedgerFile
-from parties.lifetime import die_with_parent, leave_signals_to_parent
+from parties.worker import Handler, Job, Worker, WorkerLimits
 
-_releaser: LocalReleaser | None = None
-_kit: Kit | None = None
-
-Job = tuple[bytes, dict[str, float], HecfError | None]
+_STAGES = ("decrypt", "release")
 
 
 def key_store(kit: Kit) -> KeyStore:
@@ -59,114 +52,69 @@ class WorkerReleaser:
     ----------
     path : Path
         The key holder's ``party.toml``, which the worker reads for itself.
+    limits : WorkerLimits
     measurements : Measurements
         Receives the worker's seconds.
     """
 
-    def __init__(self, path: Path, measurements: Measurements) -> None:
-        self._path = path
+    def __init__(self, path: Path, limits: WorkerLimits, measurements: Measurements) -> None:
+        self._worker = Worker(_releasing, (str(path),), limits)
         self._measurements = measurements
-        self._lock = threading.Lock()
-        self._pool: ProcessPoolExecutor | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many decryptions wait or run."""
+        return self._worker.waiting
+
+    def start(self) -> None:
+        """Start the worker before its first job."""
+        self._worker.start()
 
     def gram(self, task: GramTask, product: bytes) -> Float:
         """Decrypt and release one Gram block."""
-        data = self._run(_release_gram, product)
         size = task.terms.factors
+        data = self._run(task, product)
         return np.frombuffer(data, dtype="<f8").astype(np.float64).reshape(size, size)
 
     def scores(self, task: ScoreTask, product: bytes) -> TopScores:
         """Decrypt scores and release the best."""
-        return top_scores_from_bytes(task, self._run(_release_scores, _sent(task), product))
+        return top_scores_from_bytes(task, self._run(task, product))
 
     def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
         """Decrypt a sum and release it."""
-        data = self._run(_release_sum, _sent(task), total, contributors)
-        return ReleasedSum.from_bytes(task, data)
+        return ReleasedSum.from_bytes(task, self._run(task, total, contributors=contributors))
 
     def close(self) -> None:
         """End the worker."""
-        with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(wait=True, cancel_futures=True)
-                self._pool = None
+        self._worker.close()
 
-    def _run(self, job: Any, *arguments: Any) -> bytes:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    max_workers=1,
-                    mp_context=multiprocessing.get_context("spawn"),
-                    initializer=_start,
-                    initargs=(str(self._path),),
-                )
-            pool = self._pool
-        try:
-            data, seconds, error = pool.submit(job, *arguments).result()
-        except BrokenProcessPool:
-            with self._lock:
-                if self._pool is pool:
-                    self._pool = None
-            raise InternalFailure("the decryption worker died; the job failed") from None
-        for stage, value in seconds.items():
-            self._measurements.add_seconds(stage, value)
-        if error is not None:
-            raise error
-        return bytes(data)
+    def _run(self, task: Task, data: bytes, **more: Any) -> bytes:
+        message = messages.task_message(task).SerializeToString().hex()
+        answer = self._worker.run(Job({"task": message, **more}, data))
+        for stage in _STAGES:
+            seconds = answer.fields.get(stage)
+            if isinstance(seconds, float):
+                self._measurements.add_seconds(stage, seconds)
+        return answer.data
 
 
-def _start(path: str) -> None:
-    global _kit, _releaser
-    die_with_parent()
-    leave_signals_to_parent()
-    _kit = Kit.load(Path(path))
-    _releaser = LocalReleaser(_kit.terms, key_store(_kit).secret(), secrets.token_bytes)
+def _releasing(path: str) -> Handler:
+    kit = Kit.load(Path(path))
+    releaser = LocalReleaser(kit.terms, key_store(kit).secret(), secrets.token_bytes)
+
+    def handle(job: Job) -> Job:
+        message = tasks_pb2.Task.FromString(bytes.fromhex(job.fields["task"]))
+        before = releaser.measurements.seconds
+        data = _released(releaser, messages.task(message, kit.terms), job)
+        after = releaser.measurements.seconds
+        return Job({stage: after[stage] - before.get(stage, 0.0) for stage in after}, data)
+
+    return handle
 
 
-def _release_gram(product: bytes) -> Job:
-    kit, releaser = _ready()
-    return _measured(
-        releaser,
-        lambda: releaser.gram(GramTask(kit.terms), product).astype("<f8").tobytes(),
-    )
-
-
-def _release_scores(message: bytes, product: bytes) -> Job:
-    kit, releaser = _ready()
-    task = _received(message, kit)
-    if not isinstance(task, ScoreTask):
-        raise InternalFailure("the task is of another kind")
-    return _measured(releaser, lambda: top_scores_to_bytes(task, releaser.scores(task, product)))
-
-
-def _release_sum(message: bytes, total: bytes, contributors: tuple[str, ...]) -> Job:
-    kit, releaser = _ready()
-    task = _received(message, kit)
-    if not isinstance(task, SumTask):
-        raise InternalFailure("the task is of another kind")
-    return _measured(releaser, lambda: releaser.sum(task, total, contributors).to_bytes(task))
-
-
-def _sent(task: Task) -> bytes:
-    return messages.task_message(task).SerializeToString()
-
-
-def _received(message: bytes, kit: Kit) -> Task:
-    return messages.task(tasks_pb2.Task.FromString(message), kit.terms)
-
-
-def _measured(releaser: LocalReleaser, job: Any) -> Job:
-    before = releaser.measurements.seconds
-    data, error = b"", None
-    try:
-        data = job()
-    except HecfError as refused:
-        error = refused
-    after = releaser.measurements.seconds
-    return data, {stage: after[stage] - before[stage] for stage in after}, error
-
-
-def _ready() -> tuple[Kit, LocalReleaser]:
-    if _kit is None or _releaser is None:
-        raise InternalFailure("the decryption worker has not started")
-    return _kit, _releaser
+def _released(releaser: LocalReleaser, task: Task, job: Job) -> bytes:
+    if isinstance(task, GramTask):
+        return releaser.gram(task, job.data).astype("<f8").tobytes()
+    if isinstance(task, ScoreTask):
+        return top_scores_to_bytes(task, releaser.scores(task, job.data))
+    return releaser.sum(task, job.data, tuple(job.fields["contributors"])).to_bytes(task)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from hecf.measure import Measurements
+from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
@@ -39,7 +40,10 @@ def run(
     HecfError
         The first that a retailer meets.
     """
-    node_service = compute_node.make_service(kits[COMPUTE_NODE])
+    node_kit = kits[COMPUTE_NODE]
+    blocks = compute_node.make_store(node_kit)
+    computer = LocalComputer(node_kit.terms, blocks, secrets.token_bytes)
+    node_service = compute_node.make_service(node_kit, blocks, computer)
     holder_kit = kits[KEY_HOLDER]
     holder_measurements = Measurements()
     store = key_store(holder_kit)

@@ -40,7 +40,7 @@ class KeyHolderProcess:
             limits=Limits(limits.upload_bytes),
             measurements=self._measurements,
         )
-        self._releaser = WorkerReleaser(path, self._measurements)
+        self._releaser = WorkerReleaser(path, kit.worker_limits, self._measurements)
         ledger = ledger_file(kit)
         ledger.read()
         debit = partial(ledger.debit, store.epoch)
@@ -58,6 +58,7 @@ class KeyHolderProcess:
 
     def start(self) -> None:
         """Hand the public key to the node, then accept calls."""
+        self._releaser.start()
         self._node.join(self._kit.terms)
         self._node.publish_key(self._kit.terms, self._service.public_key)
         self._server.start()

@@ -18,6 +18,7 @@ from hecf.rpc.identity import Party, party_uri
 from hecf.rpc.quotas import ServerLimits
 from parties.configuration import FilesSection, PartyConfiguration
 from parties.files import read_limited, read_private
+from parties.worker import WorkerLimits
 
 _LARGEST_FILE = 1 << 20
 
@@ -84,6 +85,16 @@ class Kit:
             calls_per_minute=limits.party_calls_per_minute,
             bytes_per_minute=limits.bytes_per_minute,
             call_seconds=limits.call_seconds,
+        )
+
+    @property
+    def worker_limits(self) -> WorkerLimits:
+        """Caps for a worker process of this kit."""
+        limits = self.configuration.limits
+        return WorkerLimits(
+            memory_bytes=limits.worker_memory_bytes,
+            job_seconds=limits.job_seconds,
+            answer_bytes=limits.upload_bytes,
         )
 
     @property

@@ -27,6 +27,7 @@ from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from hecf.rpc.allowed import AllowedCertificates
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.rpc.compute_node import ComputeNodeService
+from hecf.rpc.computing import LocalComputer
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
@@ -102,7 +103,10 @@ class Coalition:
         self.debits: list[tuple[str, int, float]] = []
         self.secret, self.public_key = key_pair(terms.scheme, gram_plan(terms).parameters)
         self.node_service = ComputeNodeService(
-            terms, BlockStore(self.blocks), secrets.token_bytes, patience_seconds=patience
+            terms,
+            BlockStore(self.blocks),
+            LocalComputer(terms, BlockStore(self.blocks), secrets.token_bytes),
+            patience_seconds=patience,
         )
         self._serve_node()
         self.holder_service = KeyHolderService(

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
 
 from hecf.errors import Conflict, InvalidInput, Mismatch, PermissionDenied, UnknownTask
-from hecf.he.sampling import RandomBytes
-from hecf.he.scheme import Evaluator, scheme_by_name
+from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
-from hecf.protocol.computation import Computed, check_part, compute, parts_of
+from hecf.protocol.computation import Computed, check_part, parts_of
 from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import GramTask, Part, Task, gram_plan
 from hecf.protocol.terms import Terms
+from hecf.rpc.computing import Computer
 from hecf.rpc.identity import Party
 from hecf.rpc.store import BlockStore
 from hecf.rpc.waiting import Active, Board, always
@@ -32,8 +31,8 @@ class ComputeNodeService:
         The coalition it serves; other terms are refused.
     store : BlockStore
         Where contributions and results lie.
-    random : callable
-        Source of cryptographically secure bytes.
+    computer : Computer
+        What computes from the store, in this process or another.
     patience_seconds : float
         How long a caller waits for other parties at most.
     """
@@ -42,7 +41,7 @@ class ComputeNodeService:
         self,
         terms: Terms,
         store: BlockStore,
-        random: RandomBytes,
+        computer: Computer,
         *,
         patience_seconds: float,
         measurements: Measurements | None = None,
@@ -52,7 +51,7 @@ class ComputeNodeService:
         self._scheme = scheme_by_name(terms.scheme)
         self._parameters = gram_plan(terms).parameters
         self._store = store
-        self._random = random
+        self._computer = computer
         self._board = Board(patience_seconds)
         self._key: bytes | None = None
         gram = GramTask(terms)
@@ -165,7 +164,7 @@ class ComputeNodeService:
         with self._computing:
             digest = self._results.get((identifier, result))
             if digest is None:
-                digest = self._store.put(self._compute(state, result))
+                digest = self._compute(state, result, active)
                 self._results[identifier, result] = digest
         used = {part: state.digest(part) for part in parts_of(state.task, result)}
         return Computed(self._store.get(digest), used)
@@ -174,16 +173,12 @@ class ComputeNodeService:
         """End every wait; calls that compute go on to their end."""
         self._board.close()
 
-    def _compute(self, state: TaskState, result: str) -> bytes:
-        with self.measurements.stage("compute"):
-            evaluator = self._evaluator()
-            read: Callable[[Part], bytes] = lambda part: self._store.get(state.digest(part))  # noqa: E731
-            return compute(state.task, result, read, self._scheme, evaluator).to_bytes()
-
-    def _evaluator(self) -> Evaluator:
+    def _compute(self, state: TaskState, result: str, active: Active) -> str:
         if self._key is None:
             raise Mismatch("the key holder has not published the public key")
-        return self._scheme.evaluator(self._parameters, self._key, self._random)
+        parts = {part: state.digest(part) for part in parts_of(state.task, result)}
+        with self.measurements.stage("compute"):
+            return self._computer.compute(state.task, result, parts, self._key, active)
 
     def _state(self, identifier: str) -> TaskState:
         state = self._states.get(identifier)

@@ -55,7 +55,8 @@ def matrix(coalition: Provisioned, seed: int) -> np.ndarray:
 
 @pytest.fixture
 def releaser(coalition: Provisioned) -> Iterator[WorkerReleaser]:
-    made = WorkerReleaser(coalition.party(KEY_HOLDER), Measurements())
+    path = coalition.party(KEY_HOLDER)
+    made = WorkerReleaser(path, Kit.load(path).worker_limits, Measurements())
     yield made
     made.close()
 
@@ -117,7 +118,7 @@ def test_a_killed_worker_costs_one_job(
     os.kill(first, signal.SIGKILL)
     running.join(20)
     assert [type(error) for error in failures] == [InternalFailure]
-    assert str(failures[0]) == "the decryption worker died; the job failed"
+    assert str(failures[0]) == "a worker process died; the job failed"
     assert releaser.gram(task, product).shape == (4, 4)
     [second] = workers()
     assert second != first

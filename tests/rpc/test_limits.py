@@ -22,6 +22,7 @@ from hecf.measure import Measurements
 from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.compute_node import ComputeNodeService
+from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party, server_name
 from hecf.rpc.quotas import ServerLimits
 from hecf.rpc.server import Server
@@ -42,7 +43,10 @@ class Node:
     def __init__(self, folder: Path) -> None:
         authority = CertificateAuthority.create(TERMS.identifier)
         self.service = ComputeNodeService(
-            TERMS, BlockStore(folder), secrets.token_bytes, patience_seconds=30
+            TERMS,
+            BlockStore(folder),
+            LocalComputer(TERMS, BlockStore(folder), secrets.token_bytes),
+            patience_seconds=30,
         )
         self.folder = folder
         self.server = Server(

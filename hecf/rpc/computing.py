@@ -1,0 +1,70 @@
+"""Where a compute node computes: from stored blocks to a stored result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from hecf.he.sampling import RandomBytes
+from hecf.he.scheme import scheme_by_name
+from hecf.protocol.computation import compute
+from hecf.protocol.tasks import Part, Task, gram_plan
+from hecf.protocol.terms import Terms
+from hecf.rpc.store import BlockStore
+from hecf.rpc.waiting import Active, always
+
+
+class Computer(Protocol):
+    """Computes results of tasks; blocks go in and out by their digests, never by value."""
+
+    def compute(
+        self,
+        task: Task,
+        result: str,
+        parts: Mapping[Part, str],
+        public_key: bytes,
+        active: Active = always,
+    ) -> str:
+        """Compute a result from contributions of given digests, store it and return its digest.
+
+        Raises
+        ------
+        Unavailable
+            If nobody waits for it any more; nothing is stored then.
+        InternalFailure
+            If the computation breaks; nothing is stored then.
+        """
+        ...
+
+
+class LocalComputer:
+    """Computes in this process; see :class:`Computer`.
+
+    Parameters
+    ----------
+    terms : Terms
+    store : BlockStore
+    random : callable
+        Source of cryptographically secure bytes.
+    """
+
+    def __init__(self, terms: Terms, store: BlockStore, random: RandomBytes) -> None:
+        self._scheme = scheme_by_name(terms.scheme)
+        self._parameters = gram_plan(terms).parameters
+        self._store = store
+        self._random = random
+
+    def compute(
+        self,
+        task: Task,
+        result: str,
+        parts: Mapping[Part, str],
+        public_key: bytes,
+        active: Active = always,
+    ) -> str:
+        """Compute a result; once begun it goes on to its end."""
+        evaluator = self._scheme.evaluator(self._parameters, public_key, self._random)
+        computed = compute(
+            task, result, lambda part: self._store.get(parts[part]), self._scheme, evaluator
+        )
+        return self._store.put(computed.to_bytes())
