@@ -39,7 +39,7 @@ $(VENV)/.python:
 	touch $@
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,paillier]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.python

@@ -6,13 +6,15 @@ import hashlib
 from typing import Generic, NoReturn, TypeVar
 
 from hecf.he.modular import Float
+from hecf.he.paillier.plan import PaillierSumPlan
+from hecf.he.paillier.product_plan import PaillierProductPlan
 from hecf.he.parameters import ParameterSet
 from hecf.he.product.plan import ProductPlan
 from hecf.he.summation.plan import SumPlan
 
 
-class SecretKey:
-    """A secret key with its parameters.
+class SecretBytes:
+    """Secret material of any scheme.
 
     Security
     --------
@@ -20,8 +22,7 @@ class SecretKey:
     :meth:`expose` is for the key store and the decryptor only.
     """
 
-    def __init__(self, parameters: ParameterSet, data: bytes) -> None:
-        self.parameters = parameters
+    def __init__(self, data: bytes) -> None:
         self._data = data
 
     def expose(self) -> bytes:
@@ -30,13 +31,26 @@ class SecretKey:
 
     def __repr__(self) -> str:
         digest = hashlib.sha256(b"hecf secret key" + self._data).hexdigest()
-        return f"SecretKey({digest[:8]})"
+        return f"{type(self).__name__}({digest[:8]})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a SecretKey cannot be pickled or copied")
+        raise TypeError(f"a {type(self).__name__} cannot be pickled or copied")
 
 
-P = TypeVar("P", ProductPlan, SumPlan)
+class SecretKey(SecretBytes):
+    """A secret key of CKKS, or the empty one of the clear scheme, with its parameters.
+
+    Security
+    --------
+    As for :class:`SecretBytes`.
+    """
+
+    def __init__(self, parameters: ParameterSet, data: bytes) -> None:
+        super().__init__(data)
+        self.parameters = parameters
+
+
+P = TypeVar("P", ProductPlan, SumPlan, PaillierProductPlan, PaillierSumPlan)
 
 
 class Decrypted(Generic[P]):

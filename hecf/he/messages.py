@@ -45,6 +45,11 @@ class Kind(IntEnum):
     OWN_KEY_ANSWER = 31
     BLINDED_PRODUCT = 40
     BLINDED_RESULT = 41
+    PAILLIER_PUBLIC_KEY = 50
+    PAILLIER_TABLE = 51
+    PAILLIER_OPERAND = 52
+    PAILLIER_PRODUCT = 53
+    PAILLIER_SEALED_KEY = 54
 
 
 def header(kind: int, fingerprint: bytes) -> bytes:

@@ -15,18 +15,20 @@ from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import Decrypted, SecretKey
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float
+from hecf.he.paillier.scheme import PaillierScheme
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import OperandPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.summation.plan import SumPlan
+from hecf.he.summation.planner import plan_sum
 
 
 class Serialised(Protocol):
     """An operand or a product."""
 
     @property
-    def plan(self) -> OperandPlan:
+    def plan(self) -> Any:
         """The plan that fixes its shape."""
         ...
 
@@ -62,7 +64,7 @@ class Evaluator(Protocol):
 class Encryptor(Protocol):
     """What a retailer does."""
 
-    def encode(self, plan: OperandPlan, side: str, matrix: Float) -> Any:
+    def encode(self, plan: Any, side: str, matrix: Float) -> Any:
         """Check one operand and lay it out as the scheme's plaintext."""
         ...
 
@@ -74,7 +76,7 @@ class Encryptor(Protocol):
 class Decryptor(Protocol):
     """What a key holder does."""
 
-    def decrypt(self, product: Any) -> Decrypted[ProductPlan]:
+    def decrypt(self, product: Any) -> Decrypted[Any]:
         """Decrypt a product; only the release gate may pass the values on."""
         ...
 
@@ -82,43 +84,57 @@ class Decryptor(Protocol):
         """Decrypt a masked product; only the release gate may pass the residues on."""
         ...
 
-    def decrypt_sum(self, plan: SumPlan, total: Any) -> Decrypted[SumPlan]:
+    def decrypt_sum(self, plan: Any, total: Any) -> Decrypted[Any]:
         """Decrypt a sum, which is exact; only the release gate may pass it on."""
         ...
 
 
 class Scheme(Protocol):
-    """A family of operands, products and keys."""
+    """A family of operands, products and keys.
+
+    Parameters, plans and keys are those of the scheme; one of another scheme raises.
+    """
 
     name: str
 
-    def generate_keys(self, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
+    def plan_sum(
+        self,
+        *,
+        values: int,
+        summands: int,
+        value_bound: float,
+        precision: float,
+        weight_bound: int | None = None,
+        parameters: Any = None,
+    ) -> Any:
+        """Plan the exact sum of vectors; see :func:`hecf.he.summation.planner.plan_sum`."""
+        ...
+
+    def generate_keys(self, parameters: Any) -> tuple[Any, bytes]:
         """Draw a secret key, and the bytes of its public key."""
         ...
 
-    def check_public_key(self, parameters: ParameterSet, public_key: bytes) -> None:
+    def check_public_key(self, parameters: Any, public_key: bytes) -> None:
         """Refuse bytes that are no public key for the parameters."""
         ...
 
-    def encryptor(self, parameters: ParameterSet, public_key: bytes) -> Encryptor:
+    def encryptor(self, parameters: Any, public_key: bytes) -> Encryptor:
         """Return an encryptor for a public key that another party sent."""
         ...
 
-    def evaluator(
-        self, parameters: ParameterSet, public_key: bytes, random: RandomBytes
-    ) -> Evaluator:
+    def evaluator(self, parameters: Any, public_key: bytes, random: RandomBytes) -> Evaluator:
         """Return an evaluator for a public key that another party sent."""
         ...
 
-    def decryptor(self, secret: SecretKey) -> Decryptor:
+    def decryptor(self, secret: Any) -> Decryptor:
         """Return a decryptor for a secret key."""
         ...
 
-    def operand(self, plan: OperandPlan, side: str, data: bytes) -> Serialised:
+    def operand(self, plan: Any, side: str, data: bytes) -> Serialised:
         """Parse an operand strictly."""
         ...
 
-    def product(self, plan: ProductPlan, data: bytes) -> Serialised:
+    def product(self, plan: Any, data: bytes) -> Serialised:
         """Parse a product strictly."""
         ...
 
@@ -127,6 +143,27 @@ class CkksScheme:
     """CKKS, with the key side from SEAL."""
 
     name = "ckks"
+
+    def plan_sum(
+        self,
+        *,
+        values: int,
+        summands: int,
+        value_bound: float,
+        precision: float,
+        weight_bound: int | None = None,
+        parameters: ParameterSet | None = None,
+    ) -> SumPlan:
+        """Plan a sum."""
+        return plan_sum(
+            scheme=self.name,
+            values=values,
+            summands=summands,
+            value_bound=value_bound,
+            precision=precision,
+            weight_bound=weight_bound,
+            parameters=parameters,
+        )
 
     def generate_keys(self, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
         """Draw a key pair."""
@@ -171,6 +208,27 @@ class ClearScheme:
 
     name = "clear"
 
+    def plan_sum(
+        self,
+        *,
+        values: int,
+        summands: int,
+        value_bound: float,
+        precision: float,
+        weight_bound: int | None = None,
+        parameters: ParameterSet | None = None,
+    ) -> SumPlan:
+        """Plan a sum."""
+        return plan_sum(
+            scheme=self.name,
+            values=values,
+            summands=summands,
+            value_bound=value_bound,
+            precision=precision,
+            weight_bound=weight_bound,
+            parameters=parameters,
+        )
+
     def generate_keys(self, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
         """Return empty keys."""
         return SecretKey(parameters, b""), b""
@@ -201,7 +259,11 @@ class ClearScheme:
         return ClearProduct.from_bytes(plan, data)
 
 
-_SCHEMES: dict[str, Scheme] = {"ckks": CkksScheme(), "clear": ClearScheme()}
+_SCHEMES: dict[str, Scheme] = {
+    "ckks": CkksScheme(),
+    "paillier": PaillierScheme(),
+    "clear": ClearScheme(),
+}
 
 
 def scheme_by_name(name: str) -> Scheme:

@@ -20,6 +20,8 @@ from hecf.errors import ReleaseRefused
 from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
+from hecf.he.paillier.plan import PaillierSumPlan
+from hecf.he.paillier.product_plan import PaillierProductPlan
 from hecf.he.product.plan import GRAM, SCORE, ProductPlan
 from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.similarity.plan import SimilarityPlan
@@ -59,7 +61,7 @@ class ReleaseGate:
         self._policy = policy
         self._random = random
 
-    def gram(self, decrypted: Decrypted[ProductPlan]) -> Float:
+    def gram(self, decrypted: Decrypted[ProductPlan] | Decrypted[PaillierProductPlan]) -> Float:
         """Release a Gram block, (left, right) float64.
 
         Raises
@@ -78,7 +80,9 @@ class ReleaseGate:
             )
         return self._flooded(plan, decrypted.unwrap())
 
-    def top_scores(self, decrypted: Decrypted[ProductPlan]) -> TopScores:
+    def top_scores(
+        self, decrypted: Decrypted[ProductPlan] | Decrypted[PaillierProductPlan]
+    ) -> TopScores:
         """Release the best items of every shopper.
 
         Raises
@@ -106,7 +110,11 @@ class ReleaseGate:
         self._check(decrypted.plan, SCORE)
         return flooded(decrypted, self._random)
 
-    def total(self, decrypted: Decrypted[SumPlan], contributors: int | None = None) -> Float:
+    def total(
+        self,
+        decrypted: Decrypted[SumPlan] | Decrypted[PaillierSumPlan],
+        contributors: int | None = None,
+    ) -> Float:
         """Release an exact sum, float64 of shape (values,).
 
         Parameters
@@ -159,19 +167,24 @@ class ReleaseGate:
         for panel in panels:
             yield replace(panel, values=self._flooded(panel.plan, panel.values), flooded=True)
 
-    def _flooded(self, plan: ProductPlan | SimilarityPlan, exact: Float) -> Float:
+    def _flooded(
+        self, plan: ProductPlan | SimilarityPlan | PaillierProductPlan, exact: Float
+    ) -> Float:
         noisy = exact
         if plan.flooding > 0:
             noisy = noisy + plan.flooding * gaussian(noisy.shape, self._random)
         grid = 2.0**plan.grid_bits
         return np.rint(noisy * grid) / grid
 
-    def _check(self, plan: ProductPlan, expected: str) -> None:
+    def _check(self, plan: ProductPlan | PaillierProductPlan, expected: str) -> None:
         if plan.operation != expected:
             raise ReleaseRefused(
                 "a result is of another operation", got=plan.operation, expected=expected
             )
-        self._check_flooding(plan)
+        # A Paillier decryption is an integer function of the inputs: it has no noise that could
+        # tell of the key, so there is nothing to flood.
+        if not isinstance(plan, PaillierProductPlan):
+            self._check_flooding(plan)
 
     def _check_flooding(self, plan: ProductPlan | SimilarityPlan) -> None:
         agreed = (self._policy.statistical_bits, self._policy.releases)

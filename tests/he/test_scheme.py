@@ -160,5 +160,5 @@ def test_secrets_and_decryptions_neither_print_nor_travel(
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="unknown scheme: got bfv, expected ckks or clear"):
+    with pytest.raises(ConfigurationError, match="got bfv, expected ckks or paillier or clear"):
         scheme_by_name("bfv")

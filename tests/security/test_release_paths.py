@@ -32,8 +32,15 @@ HOLDERS = {"hecf/rpc/key_holder.py", "parties/doctor.py", "parties/calibration.p
 """Who makes a decryptor of the scheme interface: the key holder's service, and two self-tests on
 keys of their own."""
 
-DECRYPTING_MODULES = ("hecf.he.ckks", "hecf.he.seal", "hecf.he.secret", "hecf.he.clear")
-EXACT_METHODS = {"decrypt_digits", "panels", "expose"}
+DECRYPTING_MODULES = (
+    "hecf.he.ckks",
+    "hecf.he.clear",
+    "hecf.he.paillier.decryptor",
+    "hecf.he.paillier.phe_bridge",
+    "hecf.he.seal",
+    "hecf.he.secret",
+)
+EXACT_METHODS = {"decrypt_digits", "panels", "plaintexts", "expose"}
 
 Rule = Callable[[str], list[str]]
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from hecf.errors import Mismatch
 from hecf.he.matrices import EncryptedMatrix
+from hecf.he.paillier.plan import PaillierSumPlan
+from hecf.he.paillier.product_plan import PaillierPlan
 from hecf.he.plan import LEFT, OperandPlan
 from hecf.he.summation.plan import SumPlan
 
@@ -37,7 +39,9 @@ def weighted_sum(
 
 
 def check_sum(
-    plan: SumPlan, plans: Sequence[OperandPlan], weights: Sequence[int] | None
+    plan: SumPlan | PaillierSumPlan,
+    plans: Sequence[OperandPlan | PaillierPlan],
+    weights: Sequence[int] | None,
 ) -> list[int]:
     """Check the operands' plans and the weights of a sum, and return the weights.
 
