@@ -1,0 +1,142 @@
+"""Horizontal recommenders: the same catalogue, different shoppers.
+
+Every retailer runs the same steps; for each sum that a recommender asks for:
+
+1. the first retailer of the terms declares the sum, the others wait for it and compare it with
+   what they would have declared themselves;
+2. each encrypts its own vector and uploads it;
+3. each receives the released sum, which is exact in fixed point.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hecf.errors import InvalidInput, Mismatch
+from hecf.he.plan import LEFT
+from hecf.he.scheme import Encryptor, scheme_by_name
+from hecf.he.summation.digits import LARGEST_DIGIT_BITS
+from hecf.measure import Measurements
+from hecf.protocol.ports import ComputeNode, KeyHolder
+from hecf.protocol.tasks import SumTask, gram_plan
+from hecf.protocol.terms import Terms
+
+Float = NDArray[np.float64]
+FINEST_BITS = 24
+
+
+class HorizontalRetailer:
+    """One retailer's way to encrypted sums; a recommender's ``summation``.
+
+    Parameters
+    ----------
+    terms : Terms
+        ``terms.shoppers`` bounds the shoppers of any retailer.
+    name : str
+        The retailer's name in the terms.
+    node : ComputeNode
+    key_holder : KeyHolder
+    measurements : Measurements
+    session : str, optional
+        Tells the sums of one fit from those of another: lower-case letters, digits and hyphens.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        name: str,
+        node: ComputeNode,
+        key_holder: KeyHolder,
+        measurements: Measurements,
+        session: str = "fit",
+    ) -> None:
+        self._terms = terms
+        self._name = name
+        self._node = node
+        self._key_holder = key_holder
+        self._measurements = measurements
+        self._session = session
+        self._scheme = scheme_by_name(terms.scheme)
+        self._encryptor: Encryptor | None = None
+
+    @property
+    def shoppers(self) -> int:
+        """Most shoppers of any retailer."""
+        return self._terms.shoppers
+
+    def __call__(self, label: str, vector: Float, *, value_bound: float, whole: bool) -> Float:
+        """Sum a vector of every retailer under encryption.
+
+        Parameters
+        ----------
+        label : str
+        vector : float64 array, shape (n,)
+        value_bound : float
+        whole : bool
+            As :class:`hecf.recommenders.Summation` says.
+
+        Raises
+        ------
+        InvalidInput
+            If the vector exceeds the bound or is not finite; nothing is uploaded then.
+        ParameterError
+            If sums of that bound do not fit the coalition's parameters.
+        Mismatch
+            If another sum was declared under this label, or a retailer is missing in the result.
+        PartyMissing, Unavailable
+            If another party does not act or cannot be reached.
+        """
+        fraction = 0 if whole else self._fraction_bits(value_bound)
+        declarer = self._terms.retailers[0]
+        task = SumTask(
+            self._terms,
+            declarer,
+            f"{self._session}-{label}",
+            values=vector.size,
+            value_bound=value_bound,
+            fraction_bits=fraction,
+        )
+        # The others would wait in vain for a vector that its retailer finds unsuitable later.
+        task.plan.checked(LEFT, vector)
+        encryptor = self.join()
+        if self._name == declarer:
+            self._node.declare(task)
+        else:
+            declared = self._node.await_task(self._terms, task.name)
+            if declared.identifier != task.identifier:
+                raise Mismatch(
+                    "another sum was declared than this retailer would declare", got=task.name
+                )
+        with self._measurements.stage("encode"):
+            encoded = encryptor.encode(task.plan, LEFT, vector)
+        with self._measurements.stage("encrypt"):
+            data = encryptor.encrypt(encoded).to_bytes()
+        self._node.contribute(task, LEFT, data)
+        released = self._key_holder.release_sum(task)
+        if released.contributors != self._terms.retailers:
+            raise Mismatch(
+                "retailers are missing in a sum",
+                got=f"{len(released.contributors)} contributors",
+                expected=len(self._terms.retailers),
+            )
+        return released.values
+
+    def join(self) -> Encryptor:
+        """Compare terms with node and key holder, and fetch the public key, once."""
+        if self._encryptor is None:
+            self._node.join(self._terms)
+            self._key_holder.join(self._terms)
+            public_key = self._key_holder.public_key(self._terms)
+            parameters = gram_plan(self._terms).parameters
+            self._encryptor = self._scheme.encryptor(parameters, public_key)
+        return self._encryptor
+
+    def _fraction_bits(self, value_bound: float) -> int:
+        """Bits after the point that leave room for the largest sum of either sign."""
+        if not (math.isfinite(value_bound) and value_bound > 0):
+            raise InvalidInput("a value bound is out of range", got=value_bound, expected="above 0")
+        largest = 2 * len(self._terms.retailers) * value_bound
+        return min(FINEST_BITS, max(0, LARGEST_DIGIT_BITS - 1 - math.ceil(math.log2(largest))))

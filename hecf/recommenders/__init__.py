@@ -1,0 +1,16 @@
+"""Recommenders in the shape of implicit: fit, recommend, similar_items, save and load."""
+
+from __future__ import annotations
+
+from hecf.recommenders.base import Recommender, Summation
+from hecf.recommenders.factors import AlternatingLeastSquares
+from hecf.recommenders.items import EASE, ItemKNN, MostPopular
+
+__all__ = [
+    "EASE",
+    "AlternatingLeastSquares",
+    "ItemKNN",
+    "MostPopular",
+    "Recommender",
+    "Summation",
+]
