@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hecf import __version__
+from parties.commands import audit
 from parties.commands.bench import bench
 from parties.commands.demo import demo
 from parties.commands.doctor import doctor
@@ -33,6 +34,7 @@ app.command()(plan)
 app.command()(bench)
 app.command()(doctor)
 app.add_typer(ledger, name="ledger")
+app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference)
 
 

@@ -6,10 +6,12 @@ import os
 from typing import Any
 
 from hecf.measure import Measurements
+from hecf.rpc.audit import AuditLog
 from hecf.rpc.compute_node import ComputeNodeService
-from hecf.rpc.computing import Computer
+from hecf.rpc.computing import AuditedComputer, Computer
 from hecf.rpc.server import Server
 from hecf.rpc.store import BlockStore
+from parties.auditing import audit_path
 from parties.computation_worker import WorkerComputer
 from parties.kit import Kit
 from parties.renewal import IdentityFiles
@@ -40,8 +42,9 @@ class ComputeNodeProcess:
 
     def __init__(self, kit: Kit) -> None:
         store = make_store(kit)
+        self._audit = AuditLog(audit_path(kit))
         self._computer = WorkerComputer(kit.terms, kit.state / BLOCKS, kit.worker_limits)
-        self._service = make_service(kit, store, self._computer)
+        self._service = make_service(kit, store, AuditedComputer(self._computer, self._audit))
         self._server = Server(
             kit.terms,
             kit.identity,
@@ -50,18 +53,22 @@ class ComputeNodeProcess:
             self._service.measurements,
             allowed=kit.allowed,
             current=IdentityFiles(kit),
+            audit=self._audit,
         )
         self._server.add_compute_node(self._service)
 
     def start(self) -> None:
         """Accept calls."""
         self._computer.start()
+        self._audit.announce("start")
         self._server.start()
 
     def stop(self) -> None:
         """Refuse new calls, finish running ones, stop."""
         self._server.stop(self._service.close)
         self._computer.close()
+        self._audit.announce("stop")
+        self._audit.close()
 
     def summary(self) -> dict[str, Any]:
         """Say what the node did and saw."""

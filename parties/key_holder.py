@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hecf.measure import Measurements
+from hecf.rpc.audit import AuditLog
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.key_holder import KeyHolderService
 from hecf.rpc.server import Server
 from hecf.wire.transfer import Limits
+from parties.auditing import audit_path
 from parties.decryption_worker import WorkerReleaser, key_store, ledger_file
 from parties.kit import Kit
 from parties.renewal import IdentityFiles
@@ -45,6 +47,7 @@ class KeyHolderProcess:
         ledger.read()
         debit = partial(ledger.debit, store.epoch)
         self._service = KeyHolderService(kit.terms, public_key, self._node, self._releaser, debit)
+        self._audit = AuditLog(audit_path(kit))
         self._server = Server(
             kit.terms,
             kit.identity,
@@ -53,6 +56,7 @@ class KeyHolderProcess:
             self._measurements,
             allowed=kit.allowed,
             current=IdentityFiles(kit),
+            audit=self._audit,
         )
         self._server.add_key_holder(self._service)
 
@@ -61,6 +65,7 @@ class KeyHolderProcess:
         self._releaser.start()
         self._node.join(self._kit.terms)
         self._node.publish_key(self._kit.terms, self._service.public_key)
+        self._audit.announce("start")
         self._server.start()
 
     def stop(self) -> None:
@@ -68,6 +73,8 @@ class KeyHolderProcess:
         self._server.stop()
         self._releaser.close()
         self._node.close()
+        self._audit.announce("stop")
+        self._audit.close()
 
     def summary(self) -> dict[str, Any]:
         """Say what the key holder did and saw."""

@@ -25,6 +25,7 @@ from hecf.protocol.tasks import ScoreTask, Task, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from hecf.rpc.allowed import AllowedCertificates
+from hecf.rpc.audit import Audit
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import LocalComputer
@@ -160,7 +161,10 @@ class Coalition:
 class GrpcCoalition(Coalition):
     """The same services behind real servers with mutual TLS, and clients for every party."""
 
-    def __init__(self, terms: Terms, folder: Path, *, patience: float = 20.0) -> None:
+    def __init__(
+        self, terms: Terms, folder: Path, *, patience: float = 20.0, audit: Audit | None = None
+    ) -> None:
+        self._audit = audit
         self.authority = CertificateAuthority.create(terms.identifier)
         self.allowed = AllowedCertificates()
         self._identities: dict[str, TransportIdentity] = {}
@@ -211,6 +215,7 @@ class GrpcCoalition(Coalition):
             LIMITS,
             Measurements(),
             allowed=lambda: self.allowed,
+            audit=self._audit,
         )
         self._node_server.add_compute_node(self.node_service)
         self._node_server.start()

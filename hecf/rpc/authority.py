@@ -26,6 +26,21 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """Roles that may call each method."""
 
+EVENTS: Mapping[str, str | None] = MappingProxyType(
+    {
+        _NODE + "Join": "join",
+        _NODE + "PublishKey": "publish key",
+        _NODE + "Declare": "declare",
+        _NODE + "AwaitTask": None,
+        _NODE + "Contribute": "contribute",
+        _NODE + "FetchResult": "fetch",
+        _HOLDER + "Join": "join",
+        _HOLDER + "GetPublicKey": "fetch key",
+        _HOLDER + "Release": "release",
+    }
+)
+"""What the audit log calls a method; waiting is no event."""
+
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 """Open to every party of the coalition."""
 

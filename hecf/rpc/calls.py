@@ -21,6 +21,7 @@ from hecf.rpc.identity import Party
 from hecf.rpc.quotas import PartyUsage, ServerLimits
 
 TICK_SECONDS = 0.5
+_TASK_BYTES = 8
 
 
 class OpenCall:
@@ -35,6 +36,7 @@ class OpenCall:
         self.refusal: HecfError | None = None
         self.received = 0
         self.sent = 0
+        self.task = ""
         self._context = context
         self._calls = calls
 
@@ -62,13 +64,22 @@ class OpenCall:
         """Count a request; raises LimitExceeded."""
         size = message.ByteSize()
         self.received += size
+        self.task = self.task or _task_of(message)
         self._calls.transfer(self.party, size)
 
     def send(self, message: Any) -> None:
         """Count a response; raises LimitExceeded."""
         size = message.ByteSize()
         self.sent += size
+        self.task = self.task or _task_of(message)
         self._calls.transfer(self.party, size)
+
+
+def _task_of(message: Any) -> str:
+    """Return the start of the task identifier that a message carries in itself or its header."""
+    header = getattr(message, "header", message)
+    identifier = getattr(header, "task_id", b"")
+    return bytes(identifier[:_TASK_BYTES]).hex()
 
 
 class Calls:

@@ -10,6 +10,7 @@ from hecf.he.scheme import scheme_by_name
 from hecf.protocol.computation import compute
 from hecf.protocol.tasks import Part, Task, gram_plan
 from hecf.protocol.terms import Terms
+from hecf.rpc.audit import Audit
 from hecf.rpc.store import BlockStore
 from hecf.rpc.waiting import Active, always
 
@@ -35,6 +36,27 @@ class Computer(Protocol):
             If the computation breaks; nothing is stored then.
         """
         ...
+
+
+class AuditedComputer:
+    """Takes down every result that another computer has computed; see :class:`Computer`."""
+
+    def __init__(self, computer: Computer, audit: Audit) -> None:
+        self._computer = computer
+        self._audit = audit
+
+    def compute(
+        self,
+        task: Task,
+        result: str,
+        parts: Mapping[Part, str],
+        public_key: bytes,
+        active: Active = always,
+    ) -> str:
+        """Compute a result, and take down of which task."""
+        digest = self._computer.compute(task, result, parts, public_key, active)
+        self._audit.record("compute", "", task=task.identifier[:16], result=result)
+        return digest
 
 
 class LocalComputer:

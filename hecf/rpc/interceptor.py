@@ -9,13 +9,15 @@ from typing import Any, NoReturn
 import grpc
 import structlog
 
+from hecf.errors import HecfError
 from hecf.measure import Measurements
 from hecf.rpc.allowed import fingerprint_of
-from hecf.rpc.authority import HEALTH_CHECK, authenticated, authorise
+from hecf.rpc.audit import Audit
+from hecf.rpc.authority import EVENTS, HEALTH_CHECK, authenticated, authorise
 from hecf.rpc.calls import Calls, OpenCall
 from hecf.rpc.counting import counting_deserializer, counting_serializer
 from hecf.rpc.identity import Party
-from hecf.rpc.status import public_error, rich_status
+from hecf.rpc.status import public_error, reason_of, rich_status
 
 _SAN = "x509_subject_alternative_name"
 _CERTIFICATE = "x509_pem_cert"
@@ -36,6 +38,8 @@ class GateInterceptor(grpc.ServerInterceptor):
         Admits calls within the caps.
     measurements : Measurements
         Counts the bytes of every message.
+    audit : Audit
+        Takes down what was done, before its answer leaves, and what was refused.
     """
 
     def __init__(
@@ -44,11 +48,13 @@ class GateInterceptor(grpc.ServerInterceptor):
         retailers: tuple[str, ...],
         calls: Calls,
         measurements: Measurements,
+        audit: Audit,
     ) -> None:
         self._identifier = identifier
         self._retailers = retailers
         self._calls = calls
         self._measurements = measurements
+        self._audit = audit
         self._log = structlog.get_logger("hecf.rpc")
 
     def intercept_service(self, continuation: Any, details: Any) -> Any:
@@ -85,6 +91,7 @@ class GateInterceptor(grpc.ServerInterceptor):
                     response = behaviour(read(call, request), call)
                     call.check()
                     call.send(response)
+                    self._take_down(call, method)
             except Exception as error:  # every failure gets a public text
                 self._fail(_cause(call, error), context, method)
             self._calls.outcomes[method, _ANSWERED] += 1
@@ -99,9 +106,11 @@ class GateInterceptor(grpc.ServerInterceptor):
             call = None
             try:
                 with self._admitted(context, method) as call:
-                    for response in behaviour(read(call, request), call):
+                    for number, response in enumerate(behaviour(read(call, request), call)):
                         call.check()
                         call.send(response)
+                        if number == 0:
+                            self._take_down(call, method)
                         yield response
             except Exception as error:  # every failure gets a public text
                 self._fail(_cause(call, error), context, method)
@@ -122,9 +131,15 @@ class GateInterceptor(grpc.ServerInterceptor):
             while_draining=method == HEALTH_CHECK,
         )
 
+    def _take_down(self, call: OpenCall, method: str) -> None:
+        event = EVENTS.get(method)
+        if event is not None:
+            self._audit.record(event, call.party.name, task=call.task, received=call.received)
+
     def _fail(self, error: Exception, context: grpc.ServicerContext, method: str) -> NoReturn:
         public, identifier = public_error(error)
         name = type(error).__name__
+        self._audit.refuse(self._named(context), method, reason_of(type(public)))
         self._calls.outcomes[method, type(public).__name__] += 1
         if isinstance(error, grpc.RpcError) and not context.is_active():
             # The caller has gone in the middle of its own upload; nobody reads a status.
@@ -137,6 +152,12 @@ class GateInterceptor(grpc.ServerInterceptor):
             self._log.warning("call refused", method=method, error=name)
         context.abort_with_status(rich_status(public))
         raise AssertionError("abort raises")
+
+    def _named(self, context: grpc.ServicerContext) -> str:
+        try:
+            return caller(context, self._identifier).name
+        except HecfError:
+            return ""
 
 
 def caller(context: grpc.ServicerContext, identifier: str) -> Party:

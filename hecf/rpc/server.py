@@ -23,6 +23,7 @@ from hecf.errors import ConfigurationError, MalformedMessage
 from hecf.measure import Measurements
 from hecf.protocol.terms import Terms
 from hecf.rpc.allowed import AllowedCertificates
+from hecf.rpc.audit import Audit, NoAudit
 from hecf.rpc.calls import Calls
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.credentials import TransportIdentity
@@ -160,6 +161,8 @@ class Server:
         Returns the certificates that may call now.
     current : callable, optional
         Returns the identity to show now, which may have been renewed.
+    audit : Audit, optional
+        Takes down what callers do.
 
     Raises
     ------
@@ -177,9 +180,12 @@ class Server:
         *,
         allowed: Callable[[], AllowedCertificates],
         current: Callable[[], TransportIdentity] | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self.calls = Calls(limits, allowed)
-        gate = GateInterceptor(terms.identifier, terms.retailers, self.calls, measurements)
+        gate = GateInterceptor(
+            terms.identifier, terms.retailers, self.calls, measurements, audit or NoAudit()
+        )
         self._server = grpc.server(
             ThreadPoolExecutor(limits.concurrent_calls, thread_name_prefix="call"),
             interceptors=[gate],
