@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hecf.errors import ConfigurationError
+from hecf.privacy.accounting import noise_multiplier
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from parties.files import read_limited
@@ -200,6 +201,14 @@ class DataSection(Section):
         return self
 
 
+class PrivacySection(Section):
+    """``[privacy]``: differential privacy of the Gram blocks; without the table there is none."""
+
+    epsilon: float = Field(gt=0, le=1e3)
+    delta: float = Field(gt=0, le=0.5)
+    clip: float = Field(default=1.5, gt=0, le=1e3)
+
+
 class EvaluationSection(Section):
     """``[evaluation]``: which share of the shoppers is hidden at each retailer."""
 
@@ -265,6 +274,7 @@ class CoalitionConfiguration(ConfigurationFile):
     key_holder: EndpointSection
     retailers: Annotated[Mapping[str, DataSection], AfterValidator(MappingProxyType)]
     evaluation: EvaluationSection | None = None
+    privacy: PrivacySection | None = None
     limits: LimitsSection = LimitsSection()
 
     def terms(self, identifier: str, shoppers: int, directory: str) -> Terms:
@@ -273,9 +283,15 @@ class CoalitionConfiguration(ConfigurationFile):
         Raises
         ------
         ConfigurationError
-            If a field is out of its range, for example with too few shoppers.
+            If a field is out of its range, for example with too few shoppers, or the noise of an
+            agreed privacy cannot be computed because dp-accounting is not installed.
         """
         agreed = self.coalition.model_dump(exclude={"name", "topology"})
+        if self.privacy is not None:
+            agreed |= self.privacy.model_dump()
+            # All blocks are released together, once: one mechanism spends the whole budget.
+            budget = self.privacy.epsilon, self.privacy.delta
+            agreed["noise_multiplier"] = noise_multiplier(*budget)
         return Terms(
             coalition=self.coalition.name,
             identifier=identifier,

@@ -106,4 +106,4 @@ class LedgerFile:
 
 def empty_ledger(terms: Terms) -> Ledger:
     """Return the ledger that a coalition starts with."""
-    return Ledger(terms.fingerprint, terms.releases)
+    return Ledger(terms.fingerprint, terms.releases, terms.epsilon, terms.delta)

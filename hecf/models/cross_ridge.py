@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from hecf.errors import InvalidInput
+from hecf.models.denoising import consistent_blocks, shrunk_block
 
 Blocks = Mapping[tuple[str, str], NDArray[np.float64]]
 
@@ -82,7 +83,13 @@ class CrossRetailerRidge:
 
     @classmethod
     def fit(
-        cls, blocks: Blocks, retailers: Sequence[str], *, ridge: float, decay: float
+        cls,
+        blocks: Blocks,
+        retailers: Sequence[str],
+        *,
+        ridge: float,
+        decay: float,
+        noise: float = 0.0,
     ) -> CrossRetailerRidge:
         """Solve one ridge regression for each target.
 
@@ -100,6 +107,9 @@ class CrossRetailerRidge:
             Penalty, positive, in units of squared orthonormal columns.
         decay : float
             Exponent of :func:`joint_prior`.
+        noise : float
+            Standard deviation of the noise with which the blocks were released. Above 0 they are
+            denoised first (:mod:`hecf.models.denoising`).
 
         Returns
         -------
@@ -122,6 +132,9 @@ class CrossRetailerRidge:
         if not (math.isfinite(ridge) and ridge > 0):
             raise InvalidInput("ridge is out of range", got=ridge, expected="a positive number")
         checked = _checked(blocks, list(combinations(names, 2)), "Gram block")
+        if noise > 0:
+            shrunk = {pair: shrunk_block(block, noise) for pair, block in checked.items()}
+            checked = consistent_blocks(shrunk, names)
         factors = next(iter(checked.values())).shape[0]
         prior = joint_prior(factors, decay)
         products = {

@@ -1,10 +1,90 @@
-"""What a coalition agreed to release, as one value that its terms fix."""
+"""What a coalition agreed to release, as values that its terms fix."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hecf.errors import ReleaseRefused
+from hecf.he.paillier.product_plan import PaillierProductPlan
+from hecf.he.product.plan import ProductPlan
+from hecf.privacy.sensitivity import blocks_sensitivity
+
+_ROUNDING = 100.0
+"""Rounding all numbers of a release to the grid of its noise moves them by a hundredth of the
+sensitivity at most, which the noise covers as well."""
+
+
+@dataclass(frozen=True)
+class GramPrivacy:
+    """Differential privacy of the Gram blocks, at the level of a shopper with all her rows.
+
+    The release of all R (R - 1) / 2 blocks together is (epsilon, delta)-differentially private for
+    fixed local embeddings. Retailers clip their rows; the release gate adds the noise.
+
+    Parameters
+    ----------
+    epsilon, delta : float
+        What the release spends.
+    clip : float
+        Largest norm of a shopper's row at a retailer, in units of ``sqrt(d / n)``, which is the
+        root mean square norm of the rows of n shoppers in d orthonormal columns.
+    noise_multiplier : float
+        Standard deviation of the noise over the sensitivity.
+    retailers : int
+        Retailers at which a shopper may have a row.
+
+    Raises
+    ------
+    ReleaseRefused
+        If a field is out of its range.
+
+    Security
+    --------
+    The singular value decomposition behind a retailer's embedding depends on the shopper, too, and
+    the item model that a target gives to the node follows from it. Neither is covered: the promise
+    is about the released blocks, against somebody to whom the embeddings' axes say nothing.
+    Recommendations to a shopper depend on her own purchases and cannot be private to her.
+    """
+
+    epsilon: float
+    delta: float
+    clip: float
+    noise_multiplier: float
+    retailers: int
+
+    def __post_init__(self) -> None:
+        numbers = (self.epsilon, self.clip, self.noise_multiplier)
+        sound = all(0 < number < math.inf for number in numbers) and 0 < self.delta < 1
+        if not sound or self.retailers < 2:
+            raise ReleaseRefused(
+                "differential privacy is out of range",
+                got=(self.epsilon, self.delta, self.clip, self.noise_multiplier, self.retailers),
+                expected="positive numbers, delta below 1, 2 retailers",
+            )
+
+    def row_bound(self, factors: int, shoppers: int) -> float:
+        """Largest norm of a row."""
+        return self.clip * math.sqrt(factors / shoppers)
+
+    def sensitivity(self, plan: ProductPlan | PaillierProductPlan) -> float:
+        """Norm by which a shopper moves all blocks together."""
+        return blocks_sensitivity(self.row_bound(plan.left, plan.inner), self.retailers)
+
+    def grid_bits(self, plan: ProductPlan | PaillierProductPlan) -> int:
+        """Released entries and their noise are multiples of ``2 ** -grid_bits``."""
+        steps = _ROUNDING * math.sqrt(self._numbers(plan)) / self.sensitivity(plan)
+        return max(1, math.ceil(math.log2(steps)))
+
+    def deviation(self, plan: ProductPlan | PaillierProductPlan) -> float:
+        """Return the standard deviation of the noise of an entry, without that of flooding."""
+        # What an encryption adds depends on the data, too, within the plan's worst case.
+        inexact = 0.5 ** self.grid_bits(plan) + 2 * plan.error_bound
+        moved = self.sensitivity(plan) + math.sqrt(self._numbers(plan)) * inexact
+        return self.noise_multiplier * moved
+
+    def _numbers(self, plan: ProductPlan | PaillierProductPlan) -> int:
+        return plan.left * plan.right * self.retailers * (self.retailers - 1) // 2
 
 
 @dataclass(frozen=True)
@@ -25,6 +105,8 @@ class ReleasePolicy:
         Least number of parties in a sum.
     statistical_bits, releases : int
         Least strength s and number of releases tau of a plan's flooding noise.
+    gram_privacy : GramPrivacy or None
+        Differential privacy of Gram blocks; None adds no noise but flooding.
 
     Raises
     ------
@@ -37,6 +119,7 @@ class ReleasePolicy:
     minimum_contributors: int = 2
     statistical_bits: int = 30
     releases: int = 1
+    gram_privacy: GramPrivacy | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.minimum_shoppers, self.minimum_contributors, self.top_k)

@@ -27,6 +27,7 @@ from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.scores import Panel, TopSimilar, top_similar
 from hecf.he.summation.plan import SumPlan
+from hecf.privacy.noise import discrete_gaussian
 from hecf.privacy.policy import ReleasePolicy
 
 
@@ -62,7 +63,7 @@ class ReleaseGate:
         self._random = random
 
     def gram(self, decrypted: Decrypted[ProductPlan] | Decrypted[PaillierProductPlan]) -> Float:
-        """Release a Gram block, (left, right) float64.
+        """Release a Gram block, (left, right) float64, with the agreed noise.
 
         Raises
         ------
@@ -78,7 +79,13 @@ class ReleaseGate:
                 got=plan.inner,
                 expected=f"at least {self._policy.minimum_shoppers}",
             )
-        return self._flooded(plan, decrypted.unwrap())
+        private = self._policy.gram_privacy
+        if private is None:
+            return self._flooded(plan, decrypted.unwrap())
+        grid = 2.0 ** private.grid_bits(plan)
+        exact = np.rint(self._flooded(plan, decrypted.unwrap()) * grid)
+        noise = discrete_gaussian(exact.shape, private.deviation(plan) * grid, self._random)
+        return np.asarray((exact + noise) / grid, dtype=np.float64)
 
     def top_scores(
         self, decrypted: Decrypted[ProductPlan] | Decrypted[PaillierProductPlan]

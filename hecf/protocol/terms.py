@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from hecf.errors import ConfigurationError
-from hecf.privacy.policy import ReleasePolicy
+from hecf.privacy.policy import GramPrivacy, ReleasePolicy
 
 FORMAT_VERSION = 1
 LARGEST_RIDGE = 1e12
@@ -26,6 +26,7 @@ SCHEMES = ("ckks", "clear")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
+_PRIVACY = {"epsilon": 1e3, "delta": 0.5, "clip": 1e3, "noise_multiplier": 1e6}
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -68,6 +69,9 @@ class Terms:
         Least number of directory rows on which a Gram block may be released.
     minimum_contributors : int
         Least number of retailers in a released sum.
+    epsilon, delta, clip, noise_multiplier : float
+        Differential privacy of the Gram blocks (:class:`hecf.privacy.policy.GramPrivacy`), or 0
+        for none. The multiplier is computed once, at provisioning, and agreed on as a number.
 
     Raises
     ------
@@ -89,6 +93,10 @@ class Terms:
     releases: int = 4096
     minimum_shoppers: int = 100
     minimum_contributors: int = 2
+    epsilon: float = 0.0
+    delta: float = 0.0
+    clip: float = 0.0
+    noise_multiplier: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -130,8 +138,14 @@ class Terms:
         )
         _check("factors", self.factors, self.factors < self.shoppers, "fewer than the shoppers")
         # The canonical text of 1 and 1.0 differs, so both kinds of number become one.
-        object.__setattr__(self, "ridge", float(self.ridge))
-        object.__setattr__(self, "decay", float(self.decay))
+        for name in ("ridge", "decay", *_PRIVACY):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if any(getattr(self, name) for name in _PRIVACY):
+            for name, highest in _PRIVACY.items():
+                value = getattr(self, name)
+                _check(
+                    name, value, 0 < value <= highest, f"above 0, up to {highest:g}, as all four"
+                )
 
     def to_json(self) -> str:
         """Canonical JSON text: keys sorted, no spaces, format version inside."""
@@ -173,6 +187,15 @@ class Terms:
         return cls(**values)
 
     @property
+    def gram_privacy(self) -> GramPrivacy | None:
+        """Differential privacy of the Gram blocks, if any was agreed on."""
+        if self.epsilon == 0:
+            return None
+        return GramPrivacy(
+            self.epsilon, self.delta, self.clip, self.noise_multiplier, len(self.retailers)
+        )
+
+    @property
     def release_policy(self) -> ReleasePolicy:
         """The conditions of every release, which the fingerprint binds."""
         return ReleasePolicy(
@@ -181,6 +204,7 @@ class Terms:
             minimum_contributors=self.minimum_contributors,
             statistical_bits=self.statistical_bits,
             releases=self.releases,
+            gram_privacy=self.gram_privacy,
         )
 
     @property

@@ -23,6 +23,7 @@ from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.measure import Measurements
 from hecf.models import CrossRetailerRidge, LocalEmbedding
+from hecf.privacy.sensitivity import clipped_rows
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import EMBEDDING_BOUND, MODEL, GramTask, ScoreTask, gram_plan
 from hecf.protocol.terms import Terms
@@ -117,14 +118,24 @@ class VerticalRetailer:
         task = GramTask(self._terms)
         for name, side in task.parts:
             if name == self._name:
-                self._contribute(encryptor, task, side, embedding.shoppers)
+                self._contribute(encryptor, task, side, self._clipped(embedding))
         released = self._key_holder.release_blocks(task)
+        private = self._terms.gram_privacy
         return CrossRetailerRidge.fit(
             released.blocks,
             self._terms.retailers,
             ridge=self._terms.ridge,
             decay=self._terms.decay,
+            noise=0.0 if private is None else private.deviation(task.plan),
         )
+
+    def _clipped(self, embedding: LocalEmbedding) -> Float:
+        """Rows as the agreed privacy counts on them."""
+        private = self._terms.gram_privacy
+        if private is None:
+            return embedding.shoppers
+        bound = private.row_bound(self._terms.factors, self._terms.shoppers)
+        return clipped_rows(embedding.shoppers, bound)
 
     def declare(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> tuple[ScoreTask, float]:
         """Declare one's own score task and upload the item model.

@@ -182,4 +182,6 @@ class KeyHolderService:
 
     def _spend(self, task: GramTask | ScoreTask, results: int) -> None:
         groups = int(np.prod(task.plan.constant_shape[:2]))
-        self._debit(task.identifier, results * groups, 0.0)
+        # Scores are about the target's own members; only the blocks carry noise for others' sake.
+        noise = self.terms.noise_multiplier if isinstance(task, GramTask) else 0.0
+        self._debit(task.identifier, results * groups, noise)

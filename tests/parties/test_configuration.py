@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from pathlib import Path
 
+import dp_accounting
 import pytest
 from pydantic import ValidationError
 
@@ -370,3 +372,45 @@ def test_a_wrong_kit_is_refused(tmp_path: Path, old: str, new: str, pieces: list
     sentence = refusal(PartyConfiguration, path).replace(str(tmp_path), "")
     for piece in (*pieces, "got ", "expected "):
         assert piece in sentence
+
+
+PRIVACY = """
+[privacy]
+epsilon = 2.0
+delta = 1e-6
+"""
+
+
+def test_the_noise_of_agreed_privacy_is_computed_when_terms_are_made(tmp_path: Path) -> None:
+    configuration = CoalitionConfiguration.load(write(tmp_path, COALITION + PRIVACY))
+    terms = configuration.terms("ab" * 16, 5000, "cd" * 32)
+    assert (terms.epsilon, terms.delta, terms.clip) == (2.0, 1e-6, 1.5)
+    spent = dp_accounting.get_epsilon_gaussian(terms.noise_multiplier, 1e-6)
+    assert abs(spent - 2.0) < 1e-6
+    without = CoalitionConfiguration.load(write(tmp_path, COALITION))
+    assert without.terms("ab" * 16, 5000, "cd" * 32).gram_privacy is None
+
+
+def test_privacy_without_its_package_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "dp_accounting", None)
+    CoalitionConfiguration.load(write(tmp_path, COALITION))
+    with pytest.raises(ConfigurationError, match=r"dp_accounting is needed .*hecf\[dp\]"):
+        CoalitionConfiguration.load(write(tmp_path, COALITION + PRIVACY))
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("epsilon = 0.0", "privacy.epsilon"),
+        ("epsilon = 2.0\ndelta = 0.0", "privacy.delta"),
+        ("epsilon = 2.0\ndelta = 1e-6\nclip = -1.0", "privacy.clip"),
+        ("epsilon = 2.0", "privacy.delta"),
+        ("delta = 1e-6", "privacy.epsilon"),
+        ("epsilon = 2.0\ndelta = 1e-6\nnoise = 1.0", "privacy.noise"),
+    ],
+)
+def test_privacy_out_of_range_is_named(tmp_path: Path, line: str, key: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{key} in "):
+        CoalitionConfiguration.load(write(tmp_path, f"{COALITION}\n[privacy]\n{line}\n"))

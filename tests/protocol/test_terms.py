@@ -19,6 +19,10 @@ TERMS = Terms(
     retailers=("grocer", "butcher", "florist"),
     shoppers=2467,
     directory="ab" * 32,
+    epsilon=1.0,
+    delta=1e-6,
+    clip=2.0,
+    noise_multiplier=4.2,
 )
 OTHERS: dict[str, Any] = {
     "coalition": "royal",
@@ -35,6 +39,10 @@ OTHERS: dict[str, Any] = {
     "releases": 4097,
     "minimum_shoppers": 99,
     "minimum_contributors": 3,
+    "epsilon": 2.0,
+    "delta": 1e-7,
+    "clip": 2.5,
+    "noise_multiplier": 4.1,
 }
 names = st.from_regex(r"\A[a-z][a-z0-9-]{0,20}\Z")
 
@@ -96,8 +104,8 @@ def test_terms_cannot_be_changed() -> None:
 @pytest.mark.parametrize("name", sorted(OTHERS))
 @pytest.mark.parametrize("value", [None, True, False, [], {}, [1], "", "1", 1.5, -1, "0x20"])
 def test_values_of_another_type_are_refused(name: str, value: object) -> None:
-    if name in ("ridge", "decay") and value == 1.5:
-        # The one value of the list that two fields have room for.
+    if name in ("ridge", "decay", "epsilon", "clip", "noise_multiplier") and value == 1.5:
+        # The one value of the list that some fields have room for.
         assert Terms.from_json(tampered(**{name: value})) == replace(TERMS, **{name: value})
         return
     with pytest.raises(ConfigurationError, match="the terms"):
