@@ -79,14 +79,21 @@ class Job:
     run: Callable[[bool], Result]
 
 
-def alternate(ours: Work, baseline: Work, repetitions: int) -> tuple[float, float]:
-    """Time two pieces of work in turn after a warm-up; medians in seconds."""
+def alternate(
+    ours: Work, baseline: Work, repetitions: int, *, burst: int = 1
+) -> tuple[float, float]:
+    """Time two pieces of work in turn after a warm-up; medians in seconds.
+
+    With `burst`, each side runs that many times before the other does. The threads of a BLAS
+    spin for tens of milliseconds after their work and take a core from whatever comes next, so
+    work that is as short as that needs a burst of 3 or more for its median to be its own.
+    """
     ours()
     baseline()
     mine, theirs = [], []
     for _ in range(repetitions):
-        mine.append(seconds(ours))
-        theirs.append(seconds(baseline))
+        mine += [seconds(ours) for _ in range(burst)]
+        theirs += [seconds(baseline) for _ in range(burst)]
     return statistics.median(mine), statistics.median(theirs)
 
 

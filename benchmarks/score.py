@@ -40,7 +40,8 @@ def score_batch(quick: bool) -> Result:
     ours, theirs = alternate(
         lambda: node.evaluate(query),
         lambda: np.matmul(left, right, out=out),
-        1 if quick else 9,
+        1 if quick else 4,
+        burst=1 if quick else 4,
     )
     answer = node.evaluate(query)
     scores = client.decrypt(answer)
@@ -76,7 +77,8 @@ def score_single(quick: bool) -> Result:
     ours, theirs = alternate(
         lambda: node.evaluate(query),
         lambda: np.matmul(rows, vector, out=out),
-        1 if quick else 15,
+        1 if quick else 5,
+        burst=1 if quick else 5,
     )
     answer = node.evaluate(query)
     scores = client.decrypt(answer)

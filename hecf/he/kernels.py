@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hecf.errors import Mismatch
 from hecf.he import loops
 from hecf.he.modular import Float, Words, centre, exact_terms, reduce_centred, to_words
 
@@ -65,39 +66,77 @@ def multiply(left: Words, right: Words, primes: tuple[int, ...]) -> Words:
 
 @dataclass(frozen=True)
 class LoadedMatrix:
-    """Words of a packed matrix in the order in which :func:`multiply_loaded` reads them.
+    """A packed matrix in the form and order in which :func:`multiply_loaded` reads it.
 
     Parameters
     ----------
-    tiles : uint32 array, shape (L, N / 16, x, G, B, 16)
-        Words by tiles of 16 positions of the transform.
+    primes : tuple of int, length L
+    tiles : int32 array, shape (L, N / 8, B, G, x, 8)
+        Centred residues by 8 positions of the transform.
     """
 
-    tiles: Words
+    primes: tuple[int, ...]
+    tiles: NDArray[np.int32]
 
     @classmethod
-    def load(cls, words: Words) -> LoadedMatrix:
-        """Copy words of shape (G, B, x, L, N), with N a multiple of 16."""
+    def load(cls, words: Words, primes: tuple[int, ...]) -> LoadedMatrix:
+        """Copy words of shape (G, B, x, L, N), with N a multiple of 8."""
         groups, blocks, x, level, degree = words.shape
-        grid = words.reshape(groups, blocks, x, level, degree // loops.POSITIONS, loops.POSITIONS)
-        return cls(np.ascontiguousarray(grid.transpose(3, 4, 2, 0, 1, 5)))
+        grid = words.reshape(groups, blocks, x, level, degree // loops.LANES, loops.LANES)
+        tiles = np.ascontiguousarray(grid.transpose(3, 4, 1, 0, 2, 5)).view(np.int32)
+        for part, prime in zip(tiles, primes, strict=True):
+            for tile in part:
+                tile -= (tile > prime // 2) * np.int32(prime)
+        return cls(primes, tiles)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """Shape (G, B, x, L, N) of the words."""
+        level, tiles, blocks, groups, x, width = self.tiles.shape
+        return groups, blocks, x, level, tiles * width
 
     @property
     def words(self) -> Words:
         """Words of shape (G, B, x, L, N), copied."""
-        level, tiles, x, groups, blocks, width = self.tiles.shape
-        grid = self.tiles.transpose(3, 4, 2, 0, 1, 5)
-        return np.ascontiguousarray(grid).reshape(groups, blocks, x, level, tiles * width)
+        groups, blocks, x, level, degree = self.shape
+        words = np.empty((groups, blocks, x, level, degree // loops.LANES, loops.LANES), np.uint32)
+        for index, prime in enumerate(self.primes):
+            part = self.tiles[index]
+            words[:, :, :, index] = (part + (part < 0) * np.int32(prime)).transpose(2, 1, 3, 0, 4)
+        return words.reshape(self.shape)
 
 
-def multiply_loaded(left: LoadedMatrix, right: LoadedMatrix, primes: tuple[int, ...]) -> Words:
-    """Multiply like :func:`multiply`, faster, matrices that are used in several products."""
-    level, tiles, x, groups, _, width = left.tiles.shape
-    y, others = right.tiles.shape[2:4]
-    if not loops.available() or not (min(x, y) == 1 or x == y == 2):
-        return multiply(left.words, right.words, primes)
-    out = np.empty((groups, others, x + y - 1, level, tiles * width), dtype=np.uint32)
-    _multiply_in_loops(_loaded(left), _loaded(right), out, primes)
+def multiply_loaded(left: LoadedMatrix, right: LoadedMatrix, out: Words | None = None) -> Words:
+    """Multiply like :func:`multiply`, faster, matrices that are used in several products.
+
+    Parameters
+    ----------
+    left, right : LoadedMatrix
+    out : uint32 array, shape (G, H, x + y - 1, L, N), optional
+        Where the products go; hundreds of megabytes of new memory cost as much as multiplying.
+
+    Raises
+    ------
+    Mismatch
+        If the primes differ, or `out` is not a contiguous array of that shape and type.
+    """
+    if left.primes != right.primes:
+        raise Mismatch("two matrices have different primes", got=right.primes, expected=left.primes)
+    groups, _, x, level, degree = left.shape
+    others, _, y = right.shape[:3]
+    shape = (groups, others, x + y - 1, level, degree)
+    if out is None:
+        out = np.empty(shape, dtype=np.uint32)
+    elif out.shape != shape or out.dtype != np.uint32 or not out.flags.c_contiguous:
+        raise Mismatch(
+            "products do not fit their array",
+            got=f"{out.dtype} {out.shape}",
+            expected=f"contiguous uint32 {shape}",
+        )
+    if loops.available() and (min(x, y) == 1 or x == y == 2) and degree % loops.POSITIONS == 0:
+        _multiply_in_loops(_loaded(left), _loaded(right), out, left.primes)
+    else:
+        out[...] = multiply(left.words, right.words, left.primes)
     return out
 
 
@@ -105,7 +144,7 @@ def multiply_loaded(left: LoadedMatrix, right: LoadedMatrix, primes: tuple[int, 
 class _Layout:
     """Where the words of an operand are: a word array for every prime, and strides in words."""
 
-    levels: list[Words]
+    levels: list[Words] | list[NDArray[np.int32]]
     groups: int
     components: int
     blocks: int
@@ -138,16 +177,16 @@ def _strided(words: Words) -> _Layout:
 
 
 def _loaded(matrix: LoadedMatrix) -> _Layout:
-    _, _, x, groups, blocks, width = matrix.tiles.shape
+    groups, blocks, x, _, _ = matrix.shape
     return _Layout(
         levels=list(matrix.tiles),
         groups=groups,
         components=x,
         blocks=blocks,
-        group=blocks * width,
-        component=groups * blocks * width,
-        block=width,
-        tile=x * groups * blocks * width,
+        group=x * loops.LANES,
+        component=loops.LANES,
+        block=groups * x * loops.LANES,
+        tile=groups * blocks * x * loops.POSITIONS,
     )
 
 

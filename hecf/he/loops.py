@@ -18,9 +18,13 @@ from threadpoolctl import ThreadpoolController
 Float = NDArray[np.float64]
 Words = NDArray[np.uint32]
 Offsets = NDArray[np.int64]
+Centred = NDArray[np.int32]
 
 POSITIONS = 16
 """Positions of the transform in one tile: a cache line of words."""
+
+LANES = 8
+"""Positions that are multiplied at once."""
 
 ITEMS = 8
 """Items of a panel of small integers."""
@@ -28,7 +32,7 @@ ITEMS = 8
 WORTH_THREADS = 1 << 18
 """Values below which starting threads costs more than it saves."""
 
-_VERSION = 2
+_VERSION = 5
 _Pointer, _Size, _Real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
@@ -70,9 +74,8 @@ class _Multiply(ctypes.Structure):
         *((name, _Size) for name in ("rows", "columns", "blocks", "left_block", "right_block")),
         *((name, _Size) for name in ("left_tile", "right_tile")),
         *((name, _Size) for name in ("left_second", "right_second", "out_second")),
-        *((name, _Size) for name in ("positions", "terms")),
+        *((name, _Size) for name in ("positions", "terms", "centred")),
         ("prime", _Real),
-        ("failed", _Pointer),
     )
 
 
@@ -82,7 +85,6 @@ class _Query(ctypes.Structure):
         *((name, _Size) for name in ("groups", "blocks", "query_block", "query_component")),
         *((name, _Size) for name in ("out_group", "out_component", "terms")),
         ("prime", _Real),
-        ("failed", _Pointer),
     )
 
 
@@ -100,7 +102,6 @@ class _Transform(ctypes.Structure):
         *((name, _Pointer) for name in ("row_of", "column_of")),
         *((name, _Size) for name in ("rows", "columns")),
         ("prime", _Real),
-        ("failed", _Pointer),
     )
 
 
@@ -161,7 +162,7 @@ def unpack(octets: NDArray[np.uint8], out: Words) -> None:
 
 
 def multiply(
-    operands: tuple[Words, Words],
+    operands: tuple[Words | Centred, Words | Centred],
     rows: tuple[Offsets, Offsets],
     blocks: tuple[int, int, int],
     tiles: tuple[int, int],
@@ -175,8 +176,9 @@ def multiply(
 
     Parameters
     ----------
-    operands : pair of uint32 arrays
-        They start at the first word of the first row.
+    operands : pair of uint32 or int32 arrays
+        They start at the first word of the first row. Both are words, or both are centred and
+        have whole tiles, with all of the first half of the positions before the second.
     rows : pair of int64 arrays
         Where in the operands the rows of the left and the columns of the right start.
     blocks : tuple of int
@@ -194,7 +196,6 @@ def multiply(
     """
     left, right = operands
     target, out_rows, out_columns = out
-    failed = ctypes.c_int(0)
     job = _Multiply(
         left.ctypes.data,
         right.ctypes.data,
@@ -210,12 +211,11 @@ def multiply(
         *second,
         positions,
         terms,
+        left.dtype == np.int32,
         prime,
-        ctypes.addressof(failed),
     )
     work = len(rows[0]) * len(rows[1]) * blocks[0] * positions
-    _library().hecf_multiply(ctypes.byref(job), _Size(threads(work)))
-    _check(failed)
+    _check(_library().hecf_multiply(ctypes.byref(job), _Size(threads(work))))
 
 
 def query(items: NDArray[np.int32], query: Words, out: Words, prime: int, terms: int) -> None:
@@ -235,7 +235,6 @@ def query(items: NDArray[np.int32], query: Words, out: Words, prime: int, terms:
     """
     tiles, groups, blocks, _ = items.shape
     strides = [stride // 4 for stride in (*query.strides[:2], *out.strides[:2])]
-    failed = ctypes.c_int(0)
     job = _Query(
         items.ctypes.data,
         query.ctypes.data,
@@ -245,10 +244,8 @@ def query(items: NDArray[np.int32], query: Words, out: Words, prime: int, terms:
         *strides,
         terms,
         prime,
-        ctypes.addressof(failed),
     )
-    _library().hecf_query(ctypes.byref(job), _Size(tiles), _Size(threads(items.size)))
-    _check(failed)
+    _check(_library().hecf_query(ctypes.byref(job), _Size(tiles), _Size(threads(items.size))))
 
 
 def batch(items: Float, shoppers: Float, out: Words, dropped: int, prime: int) -> None:
@@ -274,7 +271,7 @@ def batch(items: Float, shoppers: Float, out: Words, dropped: int, prime: int) -
         dropped,
         prime,
     )
-    _library().hecf_batch(ctypes.byref(job), _Size(threads(out.size)))
+    _check(_library().hecf_batch(ctypes.byref(job), _Size(threads(out.size))))
 
 
 def transform(
@@ -287,7 +284,6 @@ def transform(
 ) -> Float:
     """Transform contiguous polynomials (count, rows, columns); see :mod:`hecf.he.ntt`."""
     out = np.empty(values.shape)
-    failed = ctypes.c_int(0)
     first, twist, second = tables
     job = _Transform(
         values.ctypes.data,
@@ -300,15 +296,14 @@ def transform(
         len(order[0]),
         len(order[1]),
         prime,
-        ctypes.addressof(failed),
     )
-    _library().hecf_ntt(
+    status = _library().hecf_ntt(
         ctypes.byref(job), _Size(len(values)), ctypes.c_int(back), _Size(threads(16 * values.size))
     )
-    _check(failed)
+    _check(status)
     return out
 
 
-def _check(failed: ctypes.c_int) -> None:
-    if failed.value:
-        raise MemoryError("a thread of the loops got no memory")
+def _check(status: int) -> None:
+    if status:
+        raise MemoryError("the loops got no memory")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hecf.errors import Mismatch
 from hecf.he import kernels, loops, matrices, modular, ntt
 from hecf.he.kernels import LoadedMatrix
 from hecf.he.own_key.node import _batch_tiles, _query_tiles
@@ -146,11 +147,17 @@ def test_loaded_matrices_give_the_same_products(components: tuple[int, int]) -> 
     random = np.random.default_rng(5)
     left = words_of(random, (3, 300, components[0], 2, 48), PRIMES)
     right = words_of(random, (5, 300, components[1], 2, 48), PRIMES)
-    a, b = LoadedMatrix.load(left), LoadedMatrix.load(right)
+    a, b = LoadedMatrix.load(left, PRIMES), LoadedMatrix.load(right, PRIMES)
     assert np.array_equal(a.words, left)
-    fast, slow = both(lambda: kernels.multiply_loaded(a, b, PRIMES))
+    fast, slow = both(lambda: kernels.multiply_loaded(a, b))
     assert np.array_equal(fast, slow)
     assert np.array_equal(fast, kernels.multiply(left, right, PRIMES))
+    with pytest.raises(Mismatch):
+        kernels.multiply_loaded(a, LoadedMatrix.load(right, PRIMES[::-1]))
+    assert kernels.multiply_loaded(a, b, slow) is slow
+    for wrong in (slow[:2], slow.astype(np.int64), np.asfortranarray(slow)):
+        with pytest.raises(Mismatch):
+            kernels.multiply_loaded(a, b, wrong)
 
 
 @pytest.mark.parametrize("degree", [1024, 2048, 4096, 8192, 16384])

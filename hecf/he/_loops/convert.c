@@ -1,16 +1,16 @@
 /* Residues between words and centred float64 values; words between four and three bytes. */
 #include "common.h"
 
-EXPORT int hecf_loops_version(void) { return 2; }
+EXPORT int hecf_loops_version(void) { return 5; }
 
 #define CHUNK 4096
 
 typedef struct { const void *in; void *out; i64 count; double p; } convert_job;
 
 #define CONVERT(NAME, FROM, TO, EXPRESSION)                                             \
-    INLINE void NAME##_body(const void *j, i64 begin, i64 end, int wide)                \
+    INLINE void NAME##_body(const void *j, i64 begin, i64 end, void *s, int wide)       \
     {                                                                                   \
-        (void)wide;                                                                     \
+        (void)wide; (void)s;                                                            \
         const convert_job *job = j;                                                     \
         const FROM *in = job->in;                                                       \
         TO *out = job->out;                                                             \
@@ -24,7 +24,7 @@ typedef struct { const void *in; void *out; i64 count; double p; } convert_job;
     EXPORT void hecf_##NAME(const void *in, void *out, i64 count, double p, i64 threads) \
     {                                                                                   \
         convert_job job = {in, out, count, p};                                          \
-        parallel(NAME##_worker(), &job, (count + CHUNK - 1) / CHUNK, threads);          \
+        parallel(NAME##_worker(), &job, (count + CHUNK - 1) / CHUNK, threads, 0);       \
     }
 
 CONVERT(centre, uint32_t, double, centred(in[i], q))

@@ -3,9 +3,11 @@
 
 #define AHEAD 16      /* summands between asking for a cache line and reading it */
 #define POSITIONS 16  /* positions of a tile: one cache line of words */
+#define HALVES (POSITIONS / LANES)
 #define SIDE 64       /* rows and columns of a block of results */
 #define STAGE 256     /* summands whose words are gathered at once */
-#define DEPTH 64      /* summands between two visits of a sum: the panels stay in the caches */
+#define DEPTH 32      /* summands between two visits of a sum: what they need stays in the caches */
+#define ASK 8         /* cache lines to ask for in one register tile */
 
 typedef struct {
     const uint32_t *left, *right;
@@ -13,17 +15,22 @@ typedef struct {
     uint32_t *out;
     i64 rows, columns, blocks, left_block, right_block, left_tile, right_tile;
     i64 left_second, right_second, out_second; /* 0 unless both have two components */
-    i64 positions, terms;
+    i64 positions, terms, centred; /* words are centred, in whole tiles: see lines */
     double p;
-    int *failed; /* set when a thread gets no memory */
 } multiply_job;
 
 typedef struct {
-    int32_t staged[2][2][SIDE * STAGE][POSITIONS]; /* side, component */
+    int32_t staged[2][HALVES][STAGE][SIDE][2][LANES]; /* by side */
     v8 panel[2][SIDE * DEPTH];
-    v8 sums[SIDE * SIDE];
-    uint32_t result[3][SIDE * SIDE][POSITIONS];
+    v8 sums[HALVES][3][SIDE * SIDE];
 } multiply_scratch;
+
+/* One side of a product, centred: row r and summand k at half h of the positions lie at
+ * words[r * row + k * block + h * half], and the second component `second` words further. */
+typedef struct {
+    const int32_t *words;
+    i64 rows, row, block, second, half;
+} lines;
 
 /* Rows and columns in one register tile, out of those that are left. */
 INLINE i64 row_panel(i64 left, int wide)
@@ -37,41 +44,33 @@ INLINE i64 column_panel(i64 left, int wide)
     return left >= 3 ? 3 : 1;
 }
 
-/* Gather centred words, panel by panel, so that each cache line is read once. */
-INLINE void gather(int32_t (*to)[POSITIONS], const uint32_t *words, const i64 *rows, i64 width,
-                   i64 block, i64 depth, i64 live, int32_t p)
+/* Convert `depth` lines of some rows to float64: the first components, the second, or the sums of
+ * both. */
+INLINE void fill(v8 *panel, const lines *from, i64 row, i64 width, i64 depth, int which, int32_t p)
 {
-    for (i64 r = 0; r < width; r++)
-        for (i64 k = 0; k < depth; k++) {
-            const uint32_t *from = words + rows[r] + k * block;
-            int32_t *line = to[k * width + r];
-            if (live == POSITIONS) {
-                __builtin_prefetch(from + AHEAD * block);
-                for (int i = 0; i < POSITIONS; i += LANES) {
-                    const s8 x = *(const s8_anywhere *)(from + i);
-                    *(s8 *)(line + i) = x - ((x > p / 2) & p);
-                }
-            } else
-                for (i64 i = 0; i < POSITIONS; i++) {
-                    const int32_t x = i < live ? (int32_t)from[i] : 0;
-                    line[i] = x - (x > p / 2 ? p : 0);
-                }
+    const int32_t *first = from->words + row * from->row + (which == 1 ? from->second : 0);
+    for (i64 k = 0; k < depth; k++)
+        for (i64 r = 0; r < width; r++) {
+            const int32_t *line = first + k * from->block + r * from->row;
+            s8 x = *(const s8_anywhere *)line;
+            if (which == 2) {
+                x += *(const s8_anywhere *)(line + from->second);
+                x -= (x > p / 2) & p;
+                x += (x < -(p / 2)) & p;
+            }
+            *panel++ = __builtin_convertvector(x, v8);
         }
 }
 
-/* Convert half of the positions of `count` lines; with `second`, of the sum of two components. */
-INLINE void fill(v8 *panel, int32_t (*first)[POSITIONS], int32_t (*second)[POSITIONS], i64 count,
-                 i64 half, int32_t p)
+/* Ask for a few of the lines that the next summands will need, `ahead` words further. */
+INLINE void ask(const lines *sides, const i64 *ahead, i64 turn)
 {
-    for (i64 n = 0; n < count; n++) {
-        s8 x = *(const s8 *)(first[n] + half * LANES);
-        if (second) {
-            x += *(const s8 *)(second[n] + half * LANES);
-            x -= (x > p / 2) & p;
-            x += (x < -(p / 2)) & p;
-        }
-        panel[n] = __builtin_convertvector(x, v8);
-    }
+    const i64 parts = (sides[0].rows + ASK - 1) / ASK, k = turn / 2 / parts;
+    const lines *from = &sides[turn % 2];
+    const int32_t *line = from->words + ahead[turn % 2] + k * from->block;
+    if (k >= DEPTH) return;
+    for (i64 r = turn / 2 % parts * ASK, end = r + ASK; r < end; r++)
+        __builtin_prefetch(line + r * from->row, 0, 2);
 }
 
 INLINE void micro(const v8 *a, const v8 *b, i64 depth, v8 *c, const int rows, const int columns)
@@ -110,132 +109,152 @@ INLINE void micro_any(const v8 *a, const v8 *b, i64 depth, v8 *c, i64 rows, i64 
     }
 }
 
-/* Sums of products of `depth` staged lines at half of the positions, reduced, into `sums`.
- * `which` is the product of the first components, of the second, or of the sums of both. */
-INLINE void product(multiply_scratch *s, i64 rows, i64 columns, i64 depth, i64 half, int which,
-                    i64 terms, double p, int wide)
+/* Add the products of `depth` lines to the sums of half a tile, and reduce these.
+ * With two components on both sides they are the products of the first components, of the second,
+ * and of the sums of both. */
+INLINE void add_products(multiply_scratch *s, v8 (*sums)[SIDE * SIDE], const lines *sides,
+                         i64 depth, i64 terms, double p, int wide)
 {
     const double inverse = 1.0 / p;
-    const int32_t q = (int32_t)p;
+    const i64 rows = sides[0].rows, columns = sides[1].rows;
+    const int products = sides[0].second && sides[1].second ? 3 : 1;
     /* A sum starts from a reduced one, which counts as one term. */
     const i64 visits = (terms - 1 + DEPTH - 1) / DEPTH, chunk = (terms - 1) / visits;
     const i64 step = chunk < DEPTH ? chunk : DEPTH, exact = (terms - 1) / step;
-    for (i64 i = 0; i < rows; i++) memset(s->sums + i * SIDE, 0, (size_t)columns * sizeof(v8));
     i64 visit = 0;
     for (i64 k = 0; k < depth; k += step) {
         const i64 d = depth - k < step ? depth - k : step;
-        for (i64 i = 0, w; i < rows; i += w) {
-            w = row_panel(rows - i, wide);
-            const i64 at = i * depth + k * w;
-            fill(s->panel[0] + i * d, s->staged[0][which == 1] + at,
-                 which == 2 ? s->staged[0][1] + at : NULL, w * d, half, q);
+        const int last = k + d >= depth, settle = ++visit % exact == 0 || last;
+        lines now[2];
+        i64 ahead[2], turn = 0;
+        for (int side = 0; side < 2; side++) {
+            now[side] = sides[side];
+            now[side].words += k * sides[side].block;
+            ahead[side] = last ? sides[side].half - k * sides[side].block : d * sides[side].block;
         }
-        for (i64 j = 0, w; j < columns; j += w) {
-            w = column_panel(columns - j, wide);
-            const i64 at = j * depth + k * w;
-            fill(s->panel[1] + j * d, s->staged[1][which == 1] + at,
-                 which == 2 ? s->staged[1][1] + at : NULL, w * d, half, q);
-        }
-        const int settle = ++visit % exact == 0 || k + d >= depth;
-        for (i64 i = 0, w; i < rows; i += w) {
-            w = row_panel(rows - i, wide);
-            for (i64 j = 0, h; j < columns; j += h) {
-                h = column_panel(columns - j, wide);
-                v8 *corner = s->sums + i * SIDE + j;
-                micro_any(s->panel[0] + i * d, s->panel[1] + j * d, d, corner, w, h, wide);
-                for (i64 r = 0; settle && r < w; r++) {
-                    double *values = (double *)(corner + r * SIDE);
-                    for (i64 l = 0; l < h * LANES; l++) values[l] = reduce(values[l], p, inverse);
+        for (int n = 0; n < products; n++) {
+            for (i64 i = 0, w; i < rows; i += w) {
+                w = row_panel(rows - i, wide);
+                fill(s->panel[0] + i * d, &now[0], i, w, d, n, (int32_t)p);
+            }
+            for (i64 j = 0, w; j < columns; j += w) {
+                w = column_panel(columns - j, wide);
+                fill(s->panel[1] + j * d, &now[1], j, w, d, n, (int32_t)p);
+            }
+            for (i64 i = 0, w; i < rows; i += w) {
+                w = row_panel(rows - i, wide);
+                for (i64 j = 0, h; j < columns; j += h) {
+                    h = column_panel(columns - j, wide);
+                    v8 *corner = sums[n] + i * SIDE + j;
+                    ask(now, ahead, turn++);
+                    micro_any(s->panel[0] + i * d, s->panel[1] + j * d, d, corner, w, h, wide);
+                    for (i64 r = 0; settle && r < w; r++)
+                        for (v8 *sum = corner + r * SIDE; sum < corner + r * SIDE + h; sum++)
+                            *sum = reduced(*sum, p, inverse);
                 }
             }
         }
     }
 }
 
-INLINE void stage(multiply_scratch *s, const multiply_job *job, i64 tile, i64 live, i64 row,
-                  i64 rows, i64 column, i64 columns, i64 k, i64 depth, int wide)
+/* Centre words and bring them together, so that each cache line is read once. */
+INLINE void gather(multiply_scratch *s, int side, lines *from, const i64 *rows, i64 depth,
+                   i64 live, int32_t p)
 {
-    const int32_t q = (int32_t)job->p;
-    for (int component = 0; component < (job->out_second ? 2 : 1); component++) {
-        for (i64 i = 0, w; i < rows; i += w) {
-            w = row_panel(rows - i, wide);
-            gather(s->staged[0][component] + i * depth,
-                   job->left + tile * job->left_tile + k * job->left_block + component * job->left_second,
-                   job->left_rows + row + i, w, job->left_block, depth, live, q);
-        }
-        for (i64 j = 0, w; j < columns; j += w) {
-            w = column_panel(columns - j, wide);
-            gather(s->staged[1][component] + j * depth,
-                   job->right + tile * job->right_tile + k * job->right_block + component * job->right_second,
-                   job->right_rows + column + j, w, job->right_block, depth, live, q);
-        }
-    }
+    for (int component = 0; component < (from->second ? 2 : 1); component++)
+        for (i64 r = 0; r < from->rows; r++)
+            for (i64 k = 0; k < depth; k++) {
+                const int32_t *words = from->words + component * from->second + rows[r] +
+                                       k * from->block;
+                int32_t tail[POSITIONS] = {0};
+                if (live == POSITIONS)
+                    __builtin_prefetch(words + AHEAD * from->block);
+                else
+                    words = memcpy(tail, words, (size_t)live * sizeof *tail);
+                for (int half = 0; half < HALVES; half++) {
+                    const s8 x = *(const s8_anywhere *)(words + half * LANES);
+                    *(s8 *)s->staged[side][half][k][r][component] = x - ((x > p / 2) & p);
+                }
+            }
+    from->words = (const int32_t *)s->staged[side];
+    from->row = 2 * LANES;
+    from->block = SIDE * from->row;
+    from->half = STAGE * from->block;
+    from->second = from->second ? LANES : 0;
 }
+
+/* How far apart rows are that are equally far apart. */
+INLINE i64 apart(const i64 *rows, i64 count) { return count > 1 ? rows[1] - rows[0] : 0; }
 
 /* One block of at most SIDE x SIDE results at one tile of positions. */
 INLINE void block(multiply_scratch *s, const multiply_job *job, i64 tile, i64 row, i64 rows,
                   i64 column, i64 columns, int wide)
 {
-    const uint32_t q = (uint32_t)job->p;
+    const double p = job->p, inverse = 1.0 / p;
     const i64 at = tile * POSITIONS;
     const i64 live = job->positions - at < POSITIONS ? job->positions - at : POSITIONS;
+    const i64 stage = job->centred ? job->blocks : STAGE;
     const int products = job->out_second ? 3 : 1;
-    memset(s->result, 0, sizeof s->result[0] * (size_t)products);
-    for (i64 k = 0; k < job->blocks; k += STAGE) {
-        const i64 depth = job->blocks - k < STAGE ? job->blocks - k : STAGE;
-        stage(s, job, tile, live, row, rows, column, columns, k, depth, wide);
+    for (int half = 0; half < HALVES; half++)
         for (int n = 0; n < products; n++)
-            for (i64 half = 0; half < POSITIONS / LANES; half++) {
-                product(s, rows, columns, depth, half, n, job->terms, job->p, wide);
-                for (i64 i = 0; i < rows; i++)
-                    for (i64 j = 0; j < columns; j++) {
-                        uint32_t *result = s->result[n][i * SIDE + j] + half * LANES;
-                        const double *sum = (const double *)(s->sums + i * SIDE + j);
-                        for (int l = 0; l < LANES; l++) {
-                            const uint32_t total = result[l] + word(sum[l], (int32_t)q);
-                            result[l] = total - (total >= q ? q : 0);
-                        }
-                    }
-            }
+            for (i64 i = 0; i < rows; i++)
+                memset(s->sums[half][n] + i * SIDE, 0, (size_t)columns * sizeof(v8));
+    for (i64 k = 0; k < job->blocks; k += stage) {
+        const i64 depth = job->blocks - k < stage ? job->blocks - k : stage;
+        const i64 *at_rows[2] = {job->left_rows + row, job->right_rows + column};
+        lines sides[2] = {
+            {(const int32_t *)job->left + tile * job->left_tile + k * job->left_block, rows,
+             apart(job->left_rows, job->rows), job->left_block, job->left_second,
+             job->left_tile / HALVES},
+            {(const int32_t *)job->right + tile * job->right_tile + k * job->right_block, columns,
+             apart(job->right_rows, job->columns), job->right_block, job->right_second,
+             job->right_tile / HALVES},
+        };
+        for (int side = 0; side < 2; side++)
+            if (job->centred)
+                sides[side].words += at_rows[side][0];
+            else
+                gather(s, side, &sides[side], at_rows[side], depth, live, (int32_t)p);
+        for (int half = 0; half < HALVES; half++) {
+            add_products(s, s->sums[half], sides, depth, job->terms, p, wide);
+            for (int side = 0; side < 2; side++) sides[side].words += sides[side].half;
+        }
     }
     for (i64 i = 0; i < rows; i++)
         for (i64 j = 0; j < columns; j++) {
-            const uint32_t *first = s->result[0][i * SIDE + j];
-            const uint32_t *second = s->result[1][i * SIDE + j];
-            uint32_t *cross = s->result[2][i * SIDE + j];
-            uint32_t *to = job->out + job->out_rows[row + i] + job->out_columns[column + j] + at;
-            memcpy(to, first, (size_t)live * 4);
-            if (products == 1) continue;
-            for (int l = 0; l < POSITIONS; l++) {
-                /* (a + b)(c + d) - a c - b d, from 0 to 3 q. */
-                uint32_t x = cross[l] + 2 * q - first[l] - second[l];
-                x -= x >= 2 * q ? 2 * q : 0;
-                cross[l] = x - (x >= q ? q : 0);
+            uint32_t results[3][POSITIONS] __attribute__((aligned(64)));
+            for (int half = 0; half < HALVES; half++) {
+                const i64 of = i * SIDE + j, l = half * LANES;
+                const v8 first = s->sums[half][0][of];
+                *(s8 *)(results[0] + l) = words(first, (int32_t)p);
+                if (products == 1) continue;
+                const v8 second = s->sums[half][1][of], both = s->sums[half][2][of];
+                /* (a + b)(c + d) - a c - b d */
+                *(s8 *)(results[1] + l) =
+                    words(reduced(both - first - second, p, inverse), (int32_t)p);
+                *(s8 *)(results[2] + l) = words(second, (int32_t)p);
             }
-            memcpy(to + job->out_second, cross, (size_t)live * 4);
-            memcpy(to + 2 * job->out_second, second, (size_t)live * 4);
+            uint32_t *to = job->out + job->out_rows[row + i] + job->out_columns[column + j] + at;
+            for (int n = 0; n < products; n++)
+                memcpy(to + n * job->out_second, results[n], (size_t)live * sizeof *to);
         }
 }
 
-INLINE void multiply_body(const void *j, i64 begin, i64 end, int wide)
+INLINE void multiply_body(const void *j, i64 begin, i64 end, void *scratch, int wide)
 {
     const multiply_job *job = j;
-    multiply_scratch *scratch = aligned_alloc(64, sizeof *scratch);
-    if (!scratch) {
-        *job->failed = 1;
-        return;
-    }
+    multiply_scratch *s = scratch;
     for (i64 tile = begin; tile < end; tile++)
         for (i64 row = 0; row < job->rows; row += SIDE)
             for (i64 column = 0; column < job->columns; column += SIDE)
-                block(scratch, job, tile, row,
+                block(s, job, tile, row,
                       job->rows - row < SIDE ? job->rows - row : SIDE, column,
                       job->columns - column < SIDE ? job->columns - column : SIDE, wide);
-    free(scratch);
 }
 BUILD(multiply)
 
-EXPORT void hecf_multiply(const multiply_job *job, i64 threads)
+EXPORT int hecf_multiply(const multiply_job *job, i64 threads)
 {
-    parallel(multiply_worker(), job, (job->positions + POSITIONS - 1) / POSITIONS, threads);
+    return parallel(multiply_worker(), job, (job->positions + POSITIONS - 1) / POSITIONS, threads,
+                    sizeof(multiply_scratch));
 }

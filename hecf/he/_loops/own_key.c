@@ -7,7 +7,6 @@ typedef struct {
     uint32_t *out;         /* (groups, 2, ...): strides below, 2 LANES words a tile */
     i64 groups, blocks, query_block, query_component, out_group, out_component, terms;
     double p;
-    int *failed; /* set when a thread gets no memory */
 } query_job;
 
 INLINE void query_groups(const query_job *job, const v8 *query, i64 tile, i64 group,
@@ -15,7 +14,7 @@ INLINE void query_groups(const query_job *job, const v8 *query, i64 tile, i64 gr
 {
     const double p = job->p, inverse = 1.0 / p;
     const int32_t *items = job->items + (tile * job->groups + group) * job->blocks * 2 * LANES;
-    double total[4][4 * LANES] __attribute__((aligned(64))) = {{0}};
+    v8 total[4][4] = {{{0}}};
     for (i64 start = 0; start < job->blocks; start += job->terms) {
         const i64 stop = start + job->terms < job->blocks ? start + job->terms : job->blocks;
         v8 sum[4][4] = {{{0}}};
@@ -23,6 +22,8 @@ INLINE void query_groups(const query_job *job, const v8 *query, i64 tile, i64 gr
 #pragma GCC unroll 4
             for (int g = 0; g < groups; g++) {
                 const int32_t *from = items + (g * job->blocks + k) * 2 * LANES;
+                /* Beyond the page, where processors do not look ahead by themselves. */
+                __builtin_prefetch(from + groups * job->blocks * 2 * LANES);
                 const v8 low = __builtin_convertvector(*(const s8_anywhere *)from, v8);
                 const v8 high = __builtin_convertvector(*(const s8_anywhere *)(from + LANES), v8);
                 sum[g][0] += low * query[4 * k];
@@ -30,32 +31,24 @@ INLINE void query_groups(const query_job *job, const v8 *query, i64 tile, i64 gr
                 sum[g][2] += low * query[4 * k + 2];
                 sum[g][3] += high * query[4 * k + 3];
             }
-        for (int g = 0; g < groups; g++) {
-            double part[4 * LANES];
-            memcpy(part, sum[g], sizeof part);
-            for (int l = 0; l < 4 * LANES; l++) total[g][l] += reduce(part[l], p, inverse);
-        }
+        for (int g = 0; g < groups; g++)
+            for (int n = 0; n < 4; n++) total[g][n] += reduced(sum[g][n], p, inverse);
     }
     for (int g = 0; g < groups; g++)
-        for (int c = 0; c < 2; c++) {
-            uint32_t *to = job->out + (group + g) * job->out_group + c * job->out_component +
-                           tile * 2 * LANES;
-            for (int l = 0; l < 2 * LANES; l++)
-                to[l] = word(reduce(total[g][2 * LANES * c + l], p, inverse), (int32_t)p);
+        for (int n = 0; n < 4; n++) {
+            uint32_t *to = job->out + (group + g) * job->out_group + n / 2 * job->out_component +
+                           tile * 2 * LANES + n % 2 * LANES;
+            *(s8_anywhere *)to = words(reduced(total[g][n], p, inverse), (int32_t)p);
         }
 }
 
-INLINE void query_body(const void *j, i64 begin, i64 end, int wide)
+INLINE void query_body(const void *j, i64 begin, i64 end, void *scratch, int wide)
 {
     (void)wide;
     const query_job *job = j;
     const int32_t q = (int32_t)job->p;
     /* Both components of all blocks at the positions of one tile, centred. */
-    v8 *query = aligned_alloc(64, (size_t)job->blocks * 4 * sizeof(v8));
-    if (!query) {
-        *job->failed = 1;
-        return;
-    }
+    v8 *query = scratch;
     for (i64 tile = begin; tile < end; tile++) {
         for (i64 n = 0; n < 4 * job->blocks; n++) {
             const s8 x = *(const s8_anywhere *)(job->query + n / 4 * job->query_block +
@@ -67,13 +60,12 @@ INLINE void query_body(const void *j, i64 begin, i64 end, int wide)
         for (; group + 4 <= job->groups; group += 4) query_groups(job, query, tile, group, 4);
         for (; group < job->groups; group++) query_groups(job, query, tile, group, 1);
     }
-    free(query);
 }
 BUILD(query)
 
-EXPORT void hecf_query(const query_job *job, i64 tiles, i64 threads)
+EXPORT int hecf_query(const query_job *job, i64 tiles, i64 threads)
 {
-    parallel(query_worker(), job, tiles, threads);
+    return parallel(query_worker(), job, tiles, threads, (size_t)job->blocks * 4 * sizeof(v8));
 }
 
 #define ITEMS 8      /* items of a panel */
@@ -114,9 +106,10 @@ INLINE void batch_tile(const batch_job *job, i64 octet, i64 panel)
     }
 }
 
-INLINE void batch_body(const void *j, i64 begin, i64 end, int wide)
+INLINE void batch_body(const void *j, i64 begin, i64 end, void *scratch, int wide)
 {
     (void)wide;
+    (void)scratch;
     const batch_job *job = j;
     for (i64 start = 0; start < job->panels; start += NEAR)
         for (i64 octet = begin; octet < end; octet++)
@@ -125,7 +118,7 @@ INLINE void batch_body(const void *j, i64 begin, i64 end, int wide)
 }
 BUILD(batch)
 
-EXPORT void hecf_batch(const batch_job *job, i64 threads)
+EXPORT int hecf_batch(const batch_job *job, i64 threads)
 {
-    parallel(batch_worker(), job, (job->count + ITEMS - 1) / ITEMS, threads);
+    return parallel(batch_worker(), job, (job->count + ITEMS - 1) / ITEMS, threads, 0);
 }

@@ -10,7 +10,6 @@ typedef struct {
     const i64 *row_of, *column_of;        /* position at the end of every leaf */
     i64 rows, columns;
     double p;
-    int *failed;
 } ntt_job;
 
 INLINE void butterflies(double *x, i64 rows, i64 width, const double *twiddles, double p)
@@ -46,16 +45,12 @@ INLINE void butterflies_back(double *x, i64 rows, i64 width, const double *twidd
         }
 }
 
-INLINE void transform(const void *j, i64 begin, i64 end, int back)
+INLINE void transform(const void *j, i64 begin, i64 end, double *x, int back)
 {
     const ntt_job *job = j;
     const i64 rows = job->rows, columns = job->columns, degree = rows * columns;
     const double p = job->p, inverse = 1.0 / p, half = (double)((i64)p / 2);
-    double *x = aligned_alloc(64, 2 * (size_t)degree * sizeof(double)), *y = x + degree;
-    if (!x) {
-        *job->failed = 1;
-        return;
-    }
+    double *y = x + degree;
     for (i64 n = begin; n < end; n++) {
         const double *in = job->in + n * degree;
         double *out = job->out + n * degree;
@@ -87,24 +82,24 @@ INLINE void transform(const void *j, i64 begin, i64 end, int back)
                 out[i] = canonical(reduce(x[i], p, inverse), p, half);
         }
     }
-    free(x);
 }
 
-INLINE void ntt_body(const void *j, i64 begin, i64 end, int wide)
+INLINE void ntt_body(const void *j, i64 begin, i64 end, void *scratch, int wide)
 {
     (void)wide;
-    transform(j, begin, end, 0);
+    transform(j, begin, end, scratch, 0);
 }
 BUILD(ntt)
 
-INLINE void ntt_back_body(const void *j, i64 begin, i64 end, int wide)
+INLINE void ntt_back_body(const void *j, i64 begin, i64 end, void *scratch, int wide)
 {
     (void)wide;
-    transform(j, begin, end, 1);
+    transform(j, begin, end, scratch, 1);
 }
 BUILD(ntt_back)
 
-EXPORT void hecf_ntt(const ntt_job *job, i64 count, int back, i64 threads)
+EXPORT int hecf_ntt(const ntt_job *job, i64 count, int back, i64 threads)
 {
-    parallel(back ? ntt_back_worker() : ntt_worker(), job, count, threads);
+    return parallel(back ? ntt_back_worker() : ntt_worker(), job, count, threads,
+                    2 * (size_t)(job->rows * job->columns) * sizeof(double));
 }
