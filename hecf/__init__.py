@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hecf.coalition import Coalition
+    from hecf.coalition import Coalition, LoyaltyCoalition
     from hecf.data import ColumnNames, UserItems
     from hecf.evaluation import compare, evaluate
     from hecf.recommenders import EASE, AlternatingLeastSquares, ItemKNN, MostPopular
@@ -19,6 +19,7 @@ __all__ = [
     "Coalition",
     "ColumnNames",
     "ItemKNN",
+    "LoyaltyCoalition",
     "MostPopular",
     "UserItems",
     "compare",
@@ -31,6 +32,7 @@ _HOMES = {
     "ColumnNames": "hecf.data",
     "EASE": "hecf.recommenders",
     "ItemKNN": "hecf.recommenders",
+    "LoyaltyCoalition": "hecf.coalition",
     "MostPopular": "hecf.recommenders",
     "UserItems": "hecf.data",
     "compare": "hecf.evaluation",

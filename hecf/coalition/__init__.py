@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from hecf.coalition.coalition import Coalition
+from hecf.coalition.loyalty import LoyaltyCoalition
 
-__all__ = ["Coalition"]
+__all__ = ["Coalition", "LoyaltyCoalition"]

@@ -58,7 +58,7 @@ class Coalition:
     ) -> None:
         if len(data) < 2:
             raise InvalidInput("a coalition is too small", got=len(data), expected="2 retailers up")
-        loaded = {name: _user_items(entry, columns) for name, entry in data.items()}
+        loaded = {name: user_items_of(entry, columns) for name, entry in data.items()}
         catalogue = sorted({item for entry in loaded.values() for item in entry.item_ids})
         self.item_ids: tuple[str, ...] = tuple(catalogue)
         """The shared catalogue: items of any retailer, sorted as text."""
@@ -109,7 +109,8 @@ class Coalition:
             return services.run(self.terms.retailers, take_part)
 
 
-def _user_items(entry: Any, columns: ColumnNames) -> UserItems:
+def user_items_of(entry: Any, columns: ColumnNames) -> UserItems:
+    """Take whatever form of interactions a caller brings."""
     if isinstance(entry, UserItems):
         return entry
     if isinstance(entry, InteractionTable):

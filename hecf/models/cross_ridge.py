@@ -90,6 +90,7 @@ class CrossRetailerRidge:
         ridge: float,
         decay: float,
         noise: float = 0.0,
+        own: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> CrossRetailerRidge:
         """Solve one ridge regression for each target.
 
@@ -110,6 +111,9 @@ class CrossRetailerRidge:
         noise : float
             Standard deviation of the noise with which the blocks were released. Above 0 they are
             denoised first (:mod:`hecf.models.denoising`).
+        own : mapping of str to float64 array, shape (d, d), optional
+            ``P_r' P_r`` of retailers whose columns are no longer orthonormal, because rows were
+            added to them; the identity for the others.
 
         Returns
         -------
@@ -132,16 +136,13 @@ class CrossRetailerRidge:
         if not (math.isfinite(ridge) and ridge > 0):
             raise InvalidInput("ridge is out of range", got=ridge, expected="a positive number")
         checked = _checked(blocks, list(combinations(names, 2)), "Gram block")
+        if noise > 0 and own is not None:
+            raise InvalidInput("only blocks of orthonormal embeddings can be denoised")
         if noise > 0:
             shrunk = {pair: shrunk_block(block, noise) for pair, block in checked.items()}
             checked = consistent_blocks(shrunk, names)
-        factors = next(iter(checked.values())).shape[0]
-        prior = joint_prior(factors, decay)
-        products = {
-            **checked,
-            **{(s, r): block.T for (r, s), block in checked.items()},
-            **{(name, name): np.eye(factors) for name in names},
-        }
+        products = joint_products(checked, names, own)
+        prior = joint_prior(products[names[0], names[0]].shape[0], decay)
         maps: dict[tuple[str, str], NDArray[np.float64]] = {}
         for target in names:
             sources = [name for name in names if name != target]
@@ -160,6 +161,38 @@ class CrossRetailerRidge:
             for source, part in zip(sources, np.split(solution, len(sources)), strict=True):
                 maps[source, target] = np.ascontiguousarray(part)
         return cls(names, maps)
+
+
+def joint_products(
+    blocks: Blocks,
+    retailers: Sequence[str],
+    own: Mapping[str, NDArray[np.float64]] | None = None,
+) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """Products of every ordered pair of embeddings, each with itself included.
+
+    Parameters
+    ----------
+    blocks : mapping of (r, s) to float64 array, shape (d, d)
+        For r before s in the agreed order, and no others.
+    retailers : sequence of str
+    own : mapping of str to float64 array, shape (d, d), optional
+        As for :meth:`CrossRetailerRidge.fit`.
+
+    Raises
+    ------
+    InvalidInput
+        If a block is missing, superfluous, badly shaped or not finite.
+    """
+    names = tuple(retailers)
+    checked = _checked(blocks, list(combinations(names, 2)), "Gram block")
+    factors = next(iter(checked.values())).shape[0]
+    diagonal = {(name, name): np.eye(factors) for name in names}
+    diagonal |= {(name, name): block for name, block in (own or {}).items()}
+    return {
+        **checked,
+        **{(s, r): block.T for (r, s), block in checked.items()},
+        **_checked(diagonal, [(name, name) for name in names], "own Gram block"),
+    }
 
 
 def _checked(

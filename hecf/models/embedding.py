@@ -36,6 +36,10 @@ class LocalEmbedding:
         S V', brought back from the scaled columns to weights.
     mean : float64 array, shape (m,)
         Mean weight of each item over the shoppers who came in.
+    scale : float64 array, shape (m,)
+        What the columns were divided by, positive.
+    kind : {"binary", "log1p"}
+        Weights of the counts.
 
     Raises
     ------
@@ -51,9 +55,11 @@ class LocalEmbedding:
     shoppers: NDArray[np.float64]
     items: NDArray[np.float64]
     mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    kind: Weighting
 
     def __post_init__(self) -> None:
-        for name, dimensions in (("shoppers", 2), ("items", 2), ("mean", 1)):
+        for name, dimensions in (("shoppers", 2), ("items", 2), ("mean", 1), ("scale", 1)):
             values = np.asarray(getattr(self, name), dtype=np.float64)
             if values.ndim != dimensions or not np.isfinite(values).all():
                 raise InvalidInput(
@@ -68,6 +74,12 @@ class LocalEmbedding:
                 "items of a local embedding do not fit",
                 got=f"shape {self.items.shape}",
                 expected=f"shape {(factors, self.mean.size)}",
+            )
+        if self.scale.shape != self.mean.shape or (self.scale <= 0).any():
+            raise InvalidInput(
+                "the scale of a local embedding does not fit",
+                got=f"shape {self.scale.shape}",
+                expected=f"{self.mean.size} positive numbers",
             )
         error = np.abs(self.shoppers.T @ self.shoppers - np.eye(factors)).max(initial=0.0)
         if factors == 0 or error > ORTHONORMAL_TOLERANCE:
@@ -156,7 +168,38 @@ class LocalEmbedding:
         signs = np.sign(right[np.arange(factors), np.abs(right).argmax(axis=1)])
         shoppers = np.zeros((weights.shape[0], factors))
         shoppers[present] = left * signs
-        return cls(shoppers, (strengths * signs)[:, None] * right * scale, mean)
+        return cls(shoppers, (strengths * signs)[:, None] * right * scale, mean, scale, kind)
+
+    def fold_in(self, counts: csr_array | csr_matrix) -> NDArray[np.float64]:
+        """Rows of shoppers who were not there at the fit, by projection on its directions.
+
+        Parameters
+        ----------
+        counts : sparse CSR array or matrix, shape (b, m)
+            Of the same catalogue.
+
+        Returns
+        -------
+        float64 array, shape (b, d)
+            What the fit gave to a shopper it saw; the row of an absent shopper is zero.
+
+        Raises
+        ------
+        InvalidInput
+            If the counts are of another catalogue or out of range.
+        """
+        weights = interaction_weights(counts, self.kind)
+        if weights.shape[1] != self.mean.size:
+            raise InvalidInput(
+                "counts do not fit the catalogue of the embedding",
+                got=f"{weights.shape[1]} items",
+                expected=self.mean.size,
+            )
+        # Rows of items / scale are the right singular vectors times their strengths.
+        directions = self.items / self.scale
+        inverse = directions / (directions**2).sum(axis=1)[:, None] / self.scale
+        rows = weights @ inverse.T - inverse @ self.mean
+        return np.asarray(np.where(np.diff(weights.indptr)[:, None] > 0, rows, 0.0))
 
     def scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Predicted weights of all items.

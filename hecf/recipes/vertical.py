@@ -23,6 +23,7 @@ from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.measure import Measurements
 from hecf.models import CrossRetailerRidge, LocalEmbedding
+from hecf.models.cross_ridge import Blocks
 from hecf.privacy.sensitivity import clipped_rows
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import EMBEDDING_BOUND, MODEL, GramTask, ScoreTask, gram_plan
@@ -115,27 +116,30 @@ class VerticalRetailer:
 
     def train(self, encryptor: Encryptor, embedding: LocalEmbedding) -> CrossRetailerRidge:
         """Contribute the embedding and solve the joint regression from the released blocks."""
-        task = GramTask(self._terms)
-        for name, side in task.parts:
-            if name == self._name:
-                self._contribute(encryptor, task, side, self._clipped(embedding))
-        released = self._key_holder.release_blocks(task)
         private = self._terms.gram_privacy
         return CrossRetailerRidge.fit(
-            released.blocks,
+            self.blocks(encryptor, embedding.shoppers),
             self._terms.retailers,
             ridge=self._terms.ridge,
             decay=self._terms.decay,
-            noise=0.0 if private is None else private.deviation(task.plan),
+            noise=0.0 if private is None else private.deviation(gram_plan(self._terms)),
         )
 
-    def _clipped(self, embedding: LocalEmbedding) -> Float:
+    def blocks(self, encryptor: Encryptor, rows: Float) -> Blocks:
+        """Contribute rows of the directory, (shoppers, d), and receive every released block."""
+        task = GramTask(self._terms)
+        clipped = self._clipped(rows)
+        for name, side in task.parts:
+            if name == self._name:
+                self._contribute(encryptor, task, side, clipped)
+        return self._key_holder.release_blocks(task).blocks
+
+    def _clipped(self, rows: Float) -> Float:
         """Rows as the agreed privacy counts on them."""
         private = self._terms.gram_privacy
         if private is None:
-            return embedding.shoppers
-        bound = private.row_bound(self._terms.factors, self._terms.shoppers)
-        return clipped_rows(embedding.shoppers, bound)
+            return rows
+        return clipped_rows(rows, private.row_bound(self._terms.factors, self._terms.shoppers))
 
     def declare(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> tuple[ScoreTask, float]:
         """Declare one's own score task and upload the item model.
@@ -160,13 +164,19 @@ class VerticalRetailer:
         target: str,
     ) -> None:
         """Contribute this retailer's share of the embeddings of another's members."""
+        self.share(encryptor, embedding.shoppers, ridge, target)
+
+    def share(
+        self, encryptor: Encryptor, directory_rows: Float, ridge: CrossRetailerRidge, target: str
+    ) -> None:
+        """Contribute as :meth:`assist`, from this retailer's rows of the directory, (n, d)."""
         name = ScoreTask.name_of(target)
         task = self._node.await_task(self._terms, name)
         if not isinstance(task, ScoreTask) or task.name != name:
             raise Mismatch(
                 "the compute node answers with another task", got=task.name, expected=name
             )
-        share = embedding.shoppers[list(task.rows)] @ ridge.maps[self._name, target]
+        share = directory_rows[list(task.rows)] @ ridge.maps[self._name, target]
         # The plan covers entries up to the bound; an outlier is clipped rather than refused.
         bounded = np.clip(share, -EMBEDDING_BOUND, EMBEDDING_BOUND)
         self._contribute(encryptor, task, LEFT, np.ascontiguousarray(bounded.T))

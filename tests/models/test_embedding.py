@@ -125,9 +125,27 @@ def test_other_arguments_are_refused() -> None:
 
 def test_embedding_validates_itself() -> None:
     good = LocalEmbedding.fit(purchases(), 3)
+    rest = (good.scale, good.kind)
     with pytest.raises(InvalidInput, match="not orthonormal"):
-        LocalEmbedding(good.shoppers * 1.001, good.items, good.mean)
+        LocalEmbedding(good.shoppers * 1.001, good.items, good.mean, *rest)
     with pytest.raises(InvalidInput, match=r"expected shape \(3, 40\)"):
-        LocalEmbedding(good.shoppers, good.items[:2], good.mean)
+        LocalEmbedding(good.shoppers, good.items[:2], good.mean, *rest)
     with pytest.raises(InvalidInput, match="mean of a local embedding"):
-        LocalEmbedding(good.shoppers, good.items, good.mean * np.nan)
+        LocalEmbedding(good.shoppers, good.items, good.mean * np.nan, *rest)
+    with pytest.raises(InvalidInput, match="40 positive numbers"):
+        LocalEmbedding(good.shoppers, good.items, good.mean, -good.scale, good.kind)
+
+
+@pytest.mark.parametrize("kind", ["binary", "log1p"])
+def test_folding_in_gives_the_rows_of_the_fit(kind) -> None:
+    counts = purchases()
+    model = LocalEmbedding.fit(counts, 3, kind=kind)
+    np.testing.assert_allclose(model.fold_in(counts), model.shoppers, atol=1e-10)
+    nobody = csr_array((2, 40))
+    np.testing.assert_array_equal(model.fold_in(nobody), np.zeros((2, 3)))
+    # A new shopper with the basket of an old one gets her row.
+    np.testing.assert_allclose(
+        model.fold_in(csr_array(counts)[[5]]), model.shoppers[[5]], atol=1e-10
+    )
+    with pytest.raises(InvalidInput, match="got 7 items, expected 40"):
+        model.fold_in(csr_array((1, 7)))
