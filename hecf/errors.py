@@ -23,6 +23,8 @@ fingerprints, never rows, identifiers of shoppers, keys or ciphertext words.
 
 from __future__ import annotations
 
+_LONGEST_EVIDENCE = 500
+
 
 class HecfError(Exception):
     """Base of all deliberate errors.
@@ -46,12 +48,18 @@ class HecfError(Exception):
     def __str__(self) -> str:
         parts = [self.message]
         if self.got is not None:
-            parts.append(f"got {self.got}")
+            parts.append(f"got {_shown(self.got)}")
         if self.expected is not None:
-            parts.append(f"expected {self.expected}")
+            parts.append(f"expected {_shown(self.expected)}")
         if len(parts) == 1:
             return self.message
         return f"{parts[0]}: {', '.join(parts[1:])}"
+
+
+def _shown(evidence: object) -> str:
+    """Evidence as text; what somebody sent may be of any length."""
+    text = str(evidence)
+    return text if len(text) <= _LONGEST_EVIDENCE else f"{text[:_LONGEST_EVIDENCE]}..."
 
 
 class InvalidInput(HecfError, ValueError):

@@ -222,6 +222,8 @@ def node(coalition: Provisioned) -> Iterator[None]:
     process = ComputeNodeProcess(Kit.load(coalition.party(COMPUTE_NODE)))
     process.start()
     yield
+    # The commands of the tests logged to a stderr that is gone.
+    structlog.reset_defaults()
     process.stop()
 
 
@@ -267,7 +269,8 @@ def test_a_key_holder_that_never_comes_is_named(coalition: Provisioned) -> None:
             "[limits]",
             "[limits]\npatience = 3",
             "limits.patience in {path} cannot be used: got an unknown key, expected one of "
-            "patience_seconds, message_megabytes, upload_megabytes, concurrent_calls",
+            "patience_seconds, message_megabytes, upload_megabytes, concurrent_calls, party_calls, "
+            "party_calls_per_minute, party_megabytes_per_minute, worker_megabytes, job_seconds",
         ),
         (
             "party.toml",

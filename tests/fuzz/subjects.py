@@ -1,0 +1,344 @@
+"""Everything that parses bytes of another party or of a disk, with a valid input for each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from encryption import keys_for, parties, score_plan, unit_item_model
+from samples import BLOCKS, TERMS, Message, finite, messages, words_below
+
+from hecf.api.v1 import compute_node_pb2, tasks_pb2, terms_pb2
+from hecf.errors import MalformedMessage
+from hecf.he.blinding import BlindedProduct, BlindedResult, MaskSeed
+from hecf.he.own_key.client import OwnKeyClient
+from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery
+from hecf.he.own_key.node import OwnKeyNode
+from hecf.he.own_key.planner import plan_query
+from hecf.he.paillier.encryptor import PaillierEncryptor
+from hecf.he.paillier.gate import admit_octets
+from hecf.he.paillier.keys import PublicKey as PaillierPublicKey
+from hecf.he.paillier.keys import generate_keys
+from hecf.he.paillier.matrices import PaillierMatrix
+from hecf.he.paillier.parameters import PaillierParameters
+from hecf.he.paillier.plan import plan_paillier_sum
+from hecf.he.paillier.randomness import Randomiser
+from hecf.he.parameters import ParameterSet
+from hecf.he.plan import LEFT
+from hecf.he.similarity.encryptor import SecretRowEncryptor
+from hecf.he.similarity.evaluator import SimilarityEvaluator
+from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
+from hecf.he.similarity.plan import SECRET_KEY, SimilarityPlan
+from hecf.privacy.ledger import Ledger
+from hecf.protocol.released import ReleasedSum
+from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
+from hecf.protocol.terms import Terms
+from hecf.rpc.allowed import AllowedCertificate, AllowedCertificates
+from hecf.rpc.audit import START, digest_of, verify
+from hecf.rpc.audit import Head as AuditHead
+from hecf.rpc.identity import parse_party_uri, party_uri
+from hecf.wire import messages as wire
+from hecf.wire import transfer
+
+SUM = SumTask(TERMS, "grocer", "sales", 3, 10.0, 8, TERMS.retailers, ("grocer",))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A parser and an input that it accepts.
+
+    Parameters
+    ----------
+    message : Message
+        Input, parser, writer, and a check of what was parsed that does not use the parser.
+    exact : bool
+        Whether what is accepted has one form only, so that writing it gives the same bytes.
+        Texts and protobuf have several; there writing and parsing again must change nothing.
+    """
+
+    message: Message
+    exact: bool = True
+
+
+def subjects() -> dict[str, Subject]:
+    """Every subject by name."""
+    found = {name: Subject(message) for name, message in messages().items()}
+    for more in (_encrypted(), _paillier(), _wire(), _texts()):
+        found |= dict(more)
+    return found
+
+
+def _encrypted() -> Iterator[tuple[str, Subject]]:
+    random = np.random.default_rng(9)
+    own = plan_query(factors=6, items=40)
+    client = OwnKeyClient(keys_for(own.parameters)[0], secrets.token_bytes)
+    items, _ = unit_item_model(random, own.factors, own.items)
+    query = client.encrypt(own, random.uniform(-1, 1, (own.factors, own.shoppers)))
+    yield (
+        "own-key query",
+        _exact(query, lambda data: OwnKeyQuery.from_bytes(own, data)),
+    )
+    yield (
+        "own-key answer",
+        _exact(
+            OwnKeyNode(own, items).evaluate(query), lambda data: OwnKeyAnswer.from_bytes(own, data)
+        ),
+    )
+    similar = SimilarityPlan(
+        scheme="ckks",
+        inner=3,
+        left=5,
+        right=4,
+        parameters=ParameterSet.with_data_primes(1024, 1, special=False),
+        level=1,
+        left_scale_bits=11,
+        right_scale_bits=10,
+        encryption=SECRET_KEY,
+        concealed=False,
+        statistical_bits=30,
+        releases=0,
+    )
+    encryptor = SecretRowEncryptor(keys_for(similar.parameters)[0], secrets.token_bytes)
+    left = encryptor.encrypt(similar, "left", random.uniform(-0.5, 0.5, (5, 3)))
+    right = encryptor.encrypt(similar, "right", random.uniform(-0.5, 0.5, (4, 3)))
+    tile = next(iter(SimilarityEvaluator().evaluate(left, right, rows=2)))
+    prime = similar.primes[0]
+    yield (
+        "similarity rows",
+        _exact(
+            left,
+            lambda data: EncryptedRows.from_bytes(similar, LEFT, data),
+            lambda parsed: int(parsed.words.max()) < prime,
+        ),
+    )
+    yield (
+        "similarity tile",
+        _exact(
+            tile,
+            lambda data: EncryptedTile.from_bytes(similar, data),
+            lambda parsed: int(parsed.words.max()) < prime,
+        ),
+    )
+    plan = score_plan()
+    encrypt, evaluate, _ = parties(plan)
+    shares = [
+        encrypt.encrypt(encrypt.encode(plan, LEFT, random.uniform(-1, 1, (plan.inner, plan.left))))
+        for _ in range(plan.summands)
+    ]
+    model = unit_item_model(random, plan.inner, plan.right)
+    blinded = evaluate.blind(evaluate.score(evaluate.add(shares), *model), MaskSeed(b"\1" * 32))
+    yield (
+        "blinded product",
+        _exact(
+            blinded,
+            lambda data: BlindedProduct.from_bytes(plan, data),
+            lambda parsed: (
+                words_below(parsed.constant, plan.primes) and words_below(parsed.tail, plan.primes)
+            ),
+        ),
+    )
+    yield (
+        "blinded result",
+        _exact(
+            BlindedResult(plan, blinded.constant),
+            lambda data: BlindedResult.from_bytes(plan, data),
+            lambda parsed: words_below(parsed.words, plan.primes),
+        ),
+    )
+    total = ReleasedSum(np.array([1.0, 2.5, -3.0]), TERMS.retailers)
+    yield (
+        "released sum",
+        Subject(
+            Message(
+                total.to_bytes(SUM),
+                lambda data: ReleasedSum.from_bytes(SUM, data),
+                lambda parsed: parsed.to_bytes(SUM),
+                lambda parsed: finite(parsed.values) and len(parsed.contributors) >= 2,
+            )
+        ),
+    )
+
+
+def _paillier() -> Iterator[tuple[str, Subject]]:
+    parameters = PaillierParameters.insecure_for_tests(512)
+    _, public = generate_keys(parameters, secrets.token_bytes)
+    plan = plan_paillier_sum(
+        values=6, summands=1, value_bound=1.0, precision=0.001, parameters=parameters
+    )
+    encryptor = PaillierEncryptor(public, Randomiser(public, secrets.token_bytes))
+    batch = encryptor.encrypt(encryptor.encode(plan, LEFT, np.linspace(-1, 1, 6)))
+    square = int(public.n_squared)
+
+    def admitted(data: bytes) -> PaillierMatrix:
+        parsed = PaillierMatrix.from_bytes(plan, data)
+        if parsed.key_fingerprint != public.fingerprint:
+            raise MalformedMessage("another key")
+        admit_octets(public, parsed.octets)
+        return parsed
+
+    def below(parsed: Any) -> bool:
+        width = parameters.ciphertext_bytes
+        numbers = [
+            int.from_bytes(parsed.octets[start : start + width], "little")
+            for start in range(0, len(parsed.octets), width)
+        ]
+        return all(0 < number < square for number in numbers)
+
+    yield "Paillier batch", _exact(batch, admitted, below)
+    yield (
+        "Paillier public key",
+        _exact(
+            public,
+            lambda data: PaillierPublicKey.from_bytes(parameters, data),
+            lambda parsed: parsed.modulus % 2 == 1 and parsed.modulus.bit_length() == 512,
+        ),
+    )
+
+
+def _wire() -> Iterator[tuple[str, Subject]]:
+    for name, task in (
+        ("gram", GramTask(TERMS)),
+        ("score", ScoreTask(TERMS, "butcher", (3, 7, 9), 25)),
+        ("sum", SUM),
+    ):
+        yield (
+            f"message of a {name} task",
+            Subject(
+                Message(
+                    wire.task_message(task).SerializeToString(),
+                    lambda data: wire.task(decoded(tasks_pb2.Task, data), TERMS),
+                    lambda parsed: wire.task_message(parsed).SerializeToString(),
+                    lambda parsed: parsed.terms == TERMS and parsed.identifier != "",
+                ),
+                exact=False,
+            ),
+        )
+
+    def agreed(data: bytes) -> Terms:
+        wire.check_agreement(decoded(terms_pb2.Agreement, data), TERMS, "somebody")
+        return TERMS
+
+    yield (
+        "message of an agreement",
+        Subject(
+            Message(
+                wire.agreement(TERMS).SerializeToString(),
+                agreed,
+                lambda parsed: wire.agreement(parsed).SerializeToString(),
+                lambda parsed: True,
+            ),
+            exact=False,
+        ),
+    )
+    yield (
+        "upload",
+        Subject(
+            Message(
+                _frames(b"some payload that is sent in chunks" * 40),
+                _gathered,
+                _frames,
+                lambda parsed: len(parsed) == 35 * 40,
+            ),
+            exact=False,
+        ),
+    )
+
+
+def decoded(kind: Any, data: bytes) -> Any:
+    """A protobuf message; what protobuf itself refuses never reaches hecf."""
+    try:
+        return kind.FromString(data)
+    except Exception as error:
+        raise MalformedMessage("protobuf refuses these bytes") from error
+
+
+def _frames(payload: bytes) -> bytes:
+    """An upload as a sequence of messages, each behind its length, as HTTP/2 carries them."""
+    pieces = [payload[start : start + 500] for start in range(0, len(payload), 500)]
+    header = compute_node_pb2.ContributionHeader(
+        task_id=bytes.fromhex(BLOCKS.identifier), side=1, manifest=transfer.manifest(payload)
+    )
+    requests = [
+        compute_node_pb2.ContributeRequest(header=header),
+        *(compute_node_pb2.ContributeRequest(chunk=piece) for piece in pieces),
+    ]
+    sent = [request.SerializeToString() for request in requests]
+    return b"".join(len(each).to_bytes(4, "big") + each for each in sent)
+
+
+def _gathered(data: bytes) -> bytes:
+    requests, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        requests.append(decoded(compute_node_pb2.ContributeRequest, data[at + 4 : at + 4 + size]))
+        at += 4 + size
+    if not requests or requests[0].WhichOneof("content") != "header":
+        raise MalformedMessage("an upload starts with another message")
+    wire.side_name(requests[0].header.side)
+    wire.identifier_text(requests[0].header.task_id)
+    chunks = (request.chunk for request in requests[1:])
+    return transfer.gather(requests[0].header.manifest, chunks, transfer.Limits(1 << 16))
+
+
+def _texts() -> Iterator[tuple[str, Subject]]:
+    yield (
+        "terms",
+        _text(TERMS.to_json(), Terms.from_json, lambda parsed: parsed.to_json()),
+    )
+    allowed = AllowedCertificates((AllowedCertificate("0a" * 32, "grocer"),))
+    yield (
+        "allowed certificates",
+        _text(allowed.to_text(), AllowedCertificates.from_text, lambda parsed: parsed.to_text()),
+    )
+    uri = party_uri(TERMS.identifier, "retailer", "grocer")
+    yield (
+        "URI of a party",
+        _text(
+            uri,
+            parse_party_uri,
+            lambda parsed: party_uri(parsed.identifier, parsed.role, parsed.name),
+        ),
+    )
+    empty = Ledger(TERMS.fingerprint, 256)
+    ledger = empty
+    for number in range(3):
+        ledger = ledger.debit(
+            epoch="0e" * 32, task=f"{number:064x}", ciphertexts=2, noise_multiplier=0.0, time="now"
+        )
+    yield "ledger", _text(ledger.to_text(), empty.with_text, lambda parsed: parsed.to_text())
+    log, head = b"", AuditHead()
+    for number in range(1, 4):
+        line = f'{{"number": {number}, "event": "join", "previous": "{head.digest}"}}'.encode()
+        log, head = log + line + b"\n", AuditHead(number, digest_of(line))
+
+    def audited(data: bytes) -> bytes:
+        verify(data, head, latest=True)
+        return data
+
+    yield (
+        "audit log",
+        # Only the last line may be another: nobody but the head knows it.
+        Subject(Message(log, audited, lambda parsed: parsed, lambda parsed: parsed == log)),
+    )
+    assert START == "0" * 64
+
+
+def _exact(
+    made: Any, parse: Callable[[bytes], Any], valid: Callable[[Any], bool] = lambda parsed: True
+) -> Subject:
+    return Subject(Message(made.to_bytes(), parse, lambda parsed: parsed.to_bytes(), valid))
+
+
+def _text(text: str, parse: Callable[[str], Any], write: Callable[[Any], str]) -> Subject:
+    return Subject(
+        Message(
+            text.encode(),
+            lambda data: parse(data.decode("utf-8", "replace")),
+            lambda parsed: write(parsed).encode(),
+            lambda parsed: True,
+        ),
+        exact=False,
+    )
