@@ -11,6 +11,7 @@ from parties.commands import audit
 from parties.commands.bench import bench
 from parties.commands.demo import demo
 from parties.commands.doctor import doctor
+from parties.commands.keys import app as keys
 from parties.commands.ledger import app as ledger
 from parties.commands.plan import plan
 from parties.commands.provision import provision
@@ -33,6 +34,7 @@ app.command()(serve)
 app.command()(plan)
 app.command()(bench)
 app.command()(doctor)
+app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference)

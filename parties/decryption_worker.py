@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from hecf.api.v1 import tasks_pb2
-from hecf.errors import InternalFailure
 from hecf.he.modular import Float
 from hecf.measure import Measurements
 from hecf.privacy.release import TopScores
@@ -21,28 +20,11 @@ from hecf.protocol.released import ReleasedSum, top_scores_from_bytes, top_score
 from hecf.protocol.tasks import GramTask, ScoreTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
 from hecf.wire import messages
-from parties.keystore import KeyStore
+from parties.key_epochs import key_store
 from parties.kit import Kit
-from parties.ledger import LedgerFile
 from parties.worker import Handler, Job, Worker, WorkerLimits
 
 _STAGES = ("decrypt", "release")
-
-
-def key_store(kit: Kit) -> KeyStore:
-    """Return the key store of a key holder's kit."""
-    storage_key = kit.configuration.files.storage_key
-    if storage_key is None:
-        raise InternalFailure("the kit has no storage key")
-    return KeyStore(kit.state, storage_key, kit.terms)
-
-
-def ledger_file(kit: Kit) -> LedgerFile:
-    """Return the ledger of a key holder's kit."""
-    witness = kit.configuration.files.ledger_witness
-    if witness is None:
-        raise InternalFailure("the kit has no witness of its ledger")
-    return LedgerFile(kit.state, witness, kit.terms)
 
 
 class WorkerReleaser:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from functools import partial
 from typing import Any
 
 from hecf.measure import Measurements
@@ -14,7 +13,7 @@ from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
 from parties import compute_node, key_holder, retailer
-from parties.decryption_worker import key_store, ledger_file
+from parties.key_epochs import debit_under, key_store, ledger_file
 from parties.kit import Kit
 
 
@@ -54,7 +53,7 @@ def run(
         public_key,
         holder_node,
         LocalReleaser(holder_kit.terms, store.secret(), secrets.token_bytes, holder_measurements),
-        partial(ledger_file(holder_kit).debit, store.epoch),
+        debit_under(store, ledger_file(holder_kit)),
     )
     holder_node.join(holder_kit.terms)
     holder_node.publish_key(holder_kit.terms, public_key)

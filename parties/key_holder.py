@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from hecf.rpc.key_holder import KeyHolderService
 from hecf.rpc.server import Server
 from hecf.wire.transfer import Limits
 from parties.auditing import audit_path
-from parties.decryption_worker import WorkerReleaser, key_store, ledger_file
+from parties.decryption_worker import WorkerReleaser
+from parties.key_epochs import debit_under, key_store, ledger_file
 from parties.kit import Kit
 from parties.renewal import IdentityFiles
 
@@ -43,9 +43,7 @@ class KeyHolderProcess:
             measurements=self._measurements,
         )
         self._releaser = WorkerReleaser(path, kit.worker_limits, self._measurements)
-        ledger = ledger_file(kit)
-        ledger.read()
-        debit = partial(ledger.debit, store.epoch)
+        debit = debit_under(store, ledger_file(kit))
         self._service = KeyHolderService(kit.terms, public_key, self._node, self._releaser, debit)
         self._audit = AuditLog(audit_path(kit))
         self._server = Server(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hecf.rpc.identity import KEY_HOLDER
-from parties.decryption_worker import ledger_file
+from parties.key_epochs import ledger_file
 from parties.kit import Kit
 
 

@@ -34,7 +34,7 @@ from hecf.data.directory import MemberDirectory
 from hecf.models import LocalEmbedding
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from parties import local_data
-from parties.decryption_worker import key_store
+from parties.key_epochs import key_store
 from parties.kit import Kit
 from parties.launcher import Launcher, PartyFailed
 

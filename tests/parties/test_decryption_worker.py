@@ -20,7 +20,8 @@ from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
 from hecf.protocol.tasks import GramTask
 from hecf.rpc.identity import KEY_HOLDER
-from parties.decryption_worker import WorkerReleaser, key_store
+from parties.decryption_worker import WorkerReleaser
+from parties.key_epochs import key_store
 from parties.kit import Kit
 
 

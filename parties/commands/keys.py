@@ -1,0 +1,70 @@
+"""``hecf keys``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parties.commands.guard import guarded
+
+app = typer.Typer(help="Generate, show, rotate or expire a key holder's key.", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Option(help="The key holder's party.toml.")]
+Days = Annotated[int, typer.Option(help="Days until the key expires.")]
+Passphrase = Annotated[
+    bool, typer.Option("--passphrase", help="Ask for a passphrase; HECF_PASSPHRASE gives it later.")
+]
+
+
+@app.command()
+@guarded
+def generate(config: Config, days: Days = 365, passphrase: Passphrase = False) -> None:
+    """Draw the coalition's key pair, which otherwise the first start does."""
+    from parties import key_epochs
+
+    typer.echo(key_epochs.generate(config, days, _asked(passphrase)))
+
+
+@app.command()
+@guarded
+def show(
+    config: Config,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write it here.")] = None,
+) -> None:
+    """Print every epoch with its fingerprint, dates and releases."""
+    from parties import key_epochs
+    from parties.files import write_public
+
+    found = key_epochs.described(config)
+    for line in key_epochs.lines(found):
+        typer.echo(line)
+    if json_path is not None:
+        write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+
+
+@app.command()
+@guarded
+def rotate(config: Config, days: Days = 365, passphrase: Passphrase = False) -> None:
+    """Replace the key by a new one; what is encrypted under the old one is lost."""
+    from parties import key_epochs
+
+    typer.echo(key_epochs.rotate(config, days, _asked(passphrase)))
+
+
+@app.command()
+@guarded
+def expire(config: Config) -> None:
+    """Let the present key end now."""
+    from parties import key_epochs
+
+    typer.echo(key_epochs.expire(config))
+
+
+def _asked(wanted: bool) -> str | None:
+    if not wanted:
+        return None
+    answer: str = typer.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return answer
