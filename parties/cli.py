@@ -9,15 +9,20 @@ import typer
 from hecf import __version__
 from parties.commands import audit
 from parties.commands.bench import bench
+from parties.commands.data import data
 from parties.commands.demo import demo
 from parties.commands.doctor import doctor
+from parties.commands.evaluate import evaluate
+from parties.commands.fit import fit
 from parties.commands.keys import app as keys
 from parties.commands.ledger import app as ledger
 from parties.commands.plan import plan
 from parties.commands.provision import provision
+from parties.commands.recommend import recommend
 from parties.commands.reference import reference
 from parties.commands.renew import renew
 from parties.commands.serve import serve
+from parties.commands.similar import similar
 from parties.lifetime import exit_on_signals
 
 app = typer.Typer(
@@ -32,6 +37,11 @@ app.command()(provision)
 app.command()(renew)
 app.command()(serve)
 app.command()(plan)
+app.command()(fit)
+app.command()(recommend)
+app.command()(similar)
+app.command()(evaluate)
+app.add_typer(data)
 app.command()(bench)
 app.command()(doctor)
 app.add_typer(keys, name="keys")

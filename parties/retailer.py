@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,13 @@ def run_over_grpc(kit: Kit, writing: threading.Lock) -> None:
         Held while files are written, so that an end of the process does not come in between.
     """
     measurements = Measurements()
+    with connected(kit, measurements) as (node, key_holder):
+        run(kit, node, key_holder, measurements, writing)
+
+
+@contextmanager
+def connected(kit: Kit, measurements: Measurements) -> Iterator[tuple[ComputeNode, KeyHolder]]:
+    """Reach the node and the key holder of a retailer's kit, as long as the context lasts."""
     limits = kit.configuration.limits
     options: dict[str, Any] = {
         "patience_seconds": limits.patience_seconds,
@@ -70,7 +78,7 @@ def run_over_grpc(kit: Kit, writing: threading.Lock) -> None:
         kit.terms, kit.configuration.key_holder.address, kit.identity, **options
     )
     try:
-        run(kit, node, key_holder, measurements, writing)
+        yield node, key_holder
     finally:
         node.close()
         key_holder.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hecf.recommenders.base import Recommender, Summation
 from hecf.recommenders.factors import AlternatingLeastSquares
 from hecf.recommenders.items import EASE, ItemKNN, MostPopular
+from hecf.recommenders.loading import load_recommender
 
 __all__ = [
     "EASE",
@@ -13,4 +14,5 @@ __all__ = [
     "MostPopular",
     "Recommender",
     "Summation",
+    "load_recommender",
 ]

@@ -51,6 +51,12 @@ def write_arrays(
         temporary.unlink(missing_ok=True)
 
 
+def read_model_name(path: str | os.PathLike[str]) -> str:
+    """Name of the class of a saved model; raises InvalidInput as :func:`read_arrays` does."""
+    header, _ = _read(Path(path))
+    return str(header.get("model"))
+
+
 def read_arrays(
     path: str | os.PathLike[str], model: str, names: tuple[str, ...]
 ) -> tuple[dict[str, Any], tuple[str, ...] | None, dict[str, NDArray[Any]]]:
@@ -76,15 +82,7 @@ def read_arrays(
         If there is no such file, it is of another model or version, or it is broken.
     """
     file = Path(path)
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            content = {name: stored[name] for name in stored.files}
-        header = json.loads(content.pop(_HEADER).tobytes())
-    except FileNotFoundError:
-        raise InvalidInput(f"there is no file {str(file)!r}") from None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
-        # NumPy gives back an array, without a context, for a file that is no archive.
-        raise InvalidInput(f"{file.name!r} is no saved recommender") from None
+    header, content = _read(file)
     found = (header.get("format"), header.get("version"), header.get("model"))
     if found != (FORMAT, VERSION, model) or set(content) != set(names):
         raise InvalidInput(
@@ -94,3 +92,18 @@ def read_arrays(
         )
     item_ids = header["item_ids"]
     return header["settings"], None if item_ids is None else tuple(item_ids), content
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+            content = {name: stored[name] for name in stored.files}
+        header = json.loads(content.pop(_HEADER).tobytes())
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no file {str(file)!r}") from None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile):
+        # NumPy gives back an array, without a context, for a file that is no archive.
+        raise InvalidInput(f"{file.name!r} is no saved recommender") from None
+    if not isinstance(header, dict):
+        raise InvalidInput(f"{file.name!r} is no saved recommender")
+    return header, content

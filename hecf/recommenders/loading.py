@@ -1,0 +1,29 @@
+"""Loading of a saved recommender whose kind the file says."""
+
+from __future__ import annotations
+
+import os
+
+from hecf.errors import InvalidInput
+from hecf.recommenders.base import Recommender
+from hecf.recommenders.factors import AlternatingLeastSquares
+from hecf.recommenders.items import EASE, ItemKNN, MostPopular
+from hecf.recommenders.storage import read_model_name
+
+_KINDS: dict[str, type[Recommender]] = {
+    kind.__name__: kind for kind in (AlternatingLeastSquares, EASE, ItemKNN, MostPopular)
+}
+
+
+def load_recommender(path: str | os.PathLike[str]) -> Recommender:
+    """Read what the `save` of any recommender wrote.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is missing, broken, of another version or of an unknown model.
+    """
+    name = read_model_name(path)
+    if name not in _KINDS:
+        raise InvalidInput("a saved recommender is of an unknown kind", expected=", ".join(_KINDS))
+    return _KINDS[name].load(path)

@@ -1,0 +1,34 @@
+"""Options that the commands on recommenders share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
+
+UserColumn = Annotated[str, typer.Option(help="Column of the shoppers' ids.")]
+ItemColumn = Annotated[str, typer.Option(help="Column of the items' ids.")]
+RatingColumn = Annotated[str, typer.Option(help="Column of the counts; may be missing.")]
+ModelFile = Annotated[Path, typer.Option("--model", help="A fitted model (.npz).")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write results here.")]
+OutFile = Annotated[
+    Path | None, typer.Option(help="Write user_id,item_id,score,rank here (.parquet or .csv).")
+]
+
+
+class ModelName(StrEnum):
+    """The recommenders that need sums over shoppers only."""
+
+    most_popular = "most-popular"
+    item_knn = "item-knn"
+    ease = "ease"
+    als = "als"
+
+
+def column_names(user: str, item: str, rating: str) -> ColumnNames:
+    """Return the mapping of the three options; timestamps are not used by any recommender."""
+    return ColumnNames(user, item, rating or DEFAULT_COLUMNS.rating, None)

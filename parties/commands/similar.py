@@ -1,0 +1,43 @@
+"""``hecf similar``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hecf.errors import InvalidInput
+from parties.commands.guard import check_target, guarded
+from parties.commands.options import JsonFile, ModelFile
+
+
+@guarded
+def similar(
+    model: ModelFile,
+    item: Annotated[str, typer.Option(help="Id of an item of the model.")],
+    count: Annotated[int, typer.Option("-n", "--count", help="Similar items.")] = 10,
+    json_path: JsonFile = None,
+) -> None:
+    """Show the items most similar to an item."""
+    from parties import recommending
+    from parties.files import write_public
+
+    check_target(json_path)
+    recommender, item_ids = recommending.named(model)
+    if item not in item_ids:
+        raise InvalidInput("the model has no such item", got=item)
+    ids, scores = recommender.similar_items(item_ids.index(item), N=count)
+    rows = [
+        {"item_id": item_ids[other], "score": float(score), "rank": rank}
+        for rank, (other, score) in enumerate(zip(ids, scores, strict=True), start=1)
+        if other >= 0
+    ]
+    table = Table("rank", "item_id", "score")
+    for row in rows:
+        table.add_row(str(row["rank"]), str(row["item_id"]), f"{row['score']:.4f}")
+    Console().print(table)
+    if json_path is not None:
+        write_public(json_path, (json.dumps(rows, indent=1) + "\n").encode())
