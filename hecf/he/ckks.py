@@ -6,6 +6,7 @@ recombination of residues are hecf's, in integers, so the worst-case bounds of a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,9 @@ from hecf.he.modular import (
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import OperandPlan, check_parameters
 from hecf.he.product.plan import ProductPlan
+from hecf.he.product.tiles import ProductTile, row_runs, shoppers_of
 from hecf.he.seal import SealContext
+from hecf.he.streams import MEMORY, cut, stripes_within
 from hecf.he.summation.plan import SumPlan
 
 
@@ -40,11 +43,12 @@ def generate_keys(parameters: ParameterSet) -> tuple[SecretKey, PublicKey]:
 
 @dataclass(frozen=True)
 class EncodedMatrix:
-    """An operand as plaintext polynomials: uint32 NTT values (groups, blocks, L, N)."""
+    """Stripes of an operand as plaintext polynomials: uint32 NTT values (groups, blocks, L, N)."""
 
     plan: OperandPlan
     side: str
     words: Words
+    first: int = 0
 
 
 class CkksEncryptor:
@@ -60,14 +64,17 @@ class CkksEncryptor:
         self._parameters = public_key.parameters
         self._encryptor = SealContext(public_key.parameters).encryptor(public_key.words)
 
-    def encode(self, plan: OperandPlan, side: str, matrix: Float) -> EncodedMatrix:
-        """Scale one operand of a product to integers and lay it out in polynomials.
+    def encode(self, plan: OperandPlan, side: str, matrix: Float, first: int = 0) -> EncodedMatrix:
+        """Scale an operand to integers and lay it out in polynomials.
 
         Parameters
         ----------
         plan : ProductPlan or SumPlan
         side : {"left", "right"}
-        matrix : float64 array, shape (plan.inner, plan.left or plan.right)
+        matrix : float64 array, shape ``plan.matrix_shape(side)``
+            Or whole stripes of the operand.
+        first : int
+            Number of the first stripe.
 
         Raises
         ------
@@ -77,16 +84,41 @@ class CkksEncryptor:
             If the plan is for other parameters or another scheme.
         """
         check_parameters(plan, self._parameters)
-        return EncodedMatrix(plan, side, plan.encode(side, matrix))
+        return EncodedMatrix(plan, side, plan.encode(side, matrix, first), first)
 
     def encrypt(self, encoded: EncodedMatrix) -> EncryptedMatrix:
-        """Add an encoded operand to fresh encryptions of zero."""
+        """Add encoded stripes to fresh encryptions of zero."""
         plan = encoded.plan
-        words = np.empty(plan.operand_shape(encoded.side), dtype=np.uint32)
-        for group, block in np.ndindex(words.shape[:2]):
+        groups, blocks, level, degree = encoded.words.shape
+        words = np.empty((groups, blocks, 2, level, degree), dtype=np.uint32)
+        for group, block in np.ndindex(groups, blocks):
             words[group, block] = self._encryptor.encrypt_zero(plan.level)
         words[:, :, 0] = add([words[:, :, 0], encoded.words], plan.primes)
-        return EncryptedMatrix(plan, encoded.side, words)
+        return EncryptedMatrix(plan, encoded.side, words, encoded.first)
+
+    def encrypt_blocks(
+        self, plan: OperandPlan, side: str, pieces: Iterable[Float], *, memory: int = MEMORY
+    ) -> Iterator[EncryptedMatrix]:
+        """Encrypt an operand that arrives in pieces of any size.
+
+        Parameters
+        ----------
+        pieces : iterable of float64 array
+            See :func:`hecf.he.streams.cut`.
+        memory : int
+            Bytes to use beside the pieces; decides how many stripes a block has.
+
+        Raises
+        ------
+        InvalidInput, Mismatch
+            As for :meth:`encode`, and if pieces are missing.
+        LimitExceeded
+            If the memory is too small for one stripe.
+        """
+        check_parameters(plan, self._parameters)
+        stripes = stripes_within(EncryptedMatrix, plan, memory)
+        for first, run in cut(plan, side, pieces, stripes):
+            yield self.encrypt(self.encode(plan, side, run, first))
 
 
 class CkksDecryptor:
@@ -110,12 +142,33 @@ class CkksDecryptor:
             If the product is for other parameters or another scheme.
         """
         plan = product.plan
-        digits = self.decrypt_digits(product)
-        tiles = digits_to_float(digits, plan.primes, plan.scale)
+        tiles = self._values(plan, product.constant, product.tail)
         return Decrypted(plan, plan.packing.unpack_result(tiles, plan.left, plan.right))
 
+    def decrypt_tiles(
+        self, plan: ProductPlan, tiles: Iterable[ProductTile]
+    ) -> Iterator[Decrypted[ProductPlan]]:
+        """Decrypt tiles of scores as they arrive.
+
+        Yields
+        ------
+        Decrypted
+            Scores of consecutive shoppers on all items, float64 of shape (shoppers, items).
+
+        Raises
+        ------
+        Mismatch
+            If the plan is for another key, or a tile is of another plan, out of order or missing.
+        """
+        check_parameters(plan, self._parameters)
+        for run in row_runs(plan, tiles):
+            parts = [self._values(plan, tile.constant, tile.tail) for tile in run]
+            values = np.concatenate(parts, axis=1)
+            shoppers = shoppers_of(plan, run[0])
+            yield Decrypted(plan, plan.packing.unpack_result(values, shoppers, plan.right))
+
     def decrypt_sum(self, plan: SumPlan, total: EncryptedMatrix) -> Decrypted[SumPlan]:
-        """Decrypt a sum exactly.
+        """Decrypt a sum, or some stripes of one, exactly.
 
         Raises
         ------
@@ -131,7 +184,7 @@ class CkksDecryptor:
             plain = self._decryptor.decrypt(ciphertext)
             centred = np.stack([centre(plain[i], p) for i, p in enumerate(plan.primes)])
             coefficients[index] = ntt.inverse(plan.primes, centred)
-        return Decrypted(plan, plan.decode(recombine(coefficients, plan.primes)))
+        return Decrypted(plan, plan.decode(recombine(coefficients, plan.primes), total.first))
 
     def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
         """Decrypt masked coefficients, which stay residues: without the mask they mean nothing.
@@ -154,12 +207,17 @@ class CkksDecryptor:
         residues = self._agreed(product.plan, product.constant, product.tail)
         return recombine(residues.astype(np.int64), product.plan.primes)
 
+    def _values(self, plan: ProductPlan, constant: Words, tail: Words) -> Float:
+        residues = self._agreed(plan, constant, tail)
+        digits = recombine(residues.astype(np.int64), plan.primes)
+        return digits_to_float(digits, plan.primes, plan.scale)
+
     def _agreed(self, plan: ProductPlan, constant: Words, tail: Words) -> Float:
-        """Decrypt to centred residues of ``plan.constant_shape``."""
+        """Decrypt to centred residues of the shape of `constant`."""
         check_parameters(plan, self._parameters)
         positions = plan.packing.positions
-        tiles = np.empty(plan.constant_shape)
-        for group in range(tiles.shape[0]):
+        tiles = np.empty(constant.shape)
+        for group in range(len(constant)):
             constants = _constant_components(plan, constant[group], positions)
             for other, first in enumerate(constants):
                 words = np.concatenate([first[np.newaxis], tail[group, other]])

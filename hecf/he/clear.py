@@ -9,68 +9,62 @@ ever selects it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from hecf.errors import MalformedMessage, Mismatch
+from hecf.errors import Mismatch
+from hecf.he.accumulators import GramAccumulator, SumAccumulator
 from hecf.he.blinding import BlindedDecryption, BlindedProduct, MaskSeed, masked, tail_shape
+from hecf.he.clear_matrices import ClearMatrix, ClearProduct, ClearTile, stripe_shape
 from hecf.he.keys import Decrypted
-from hecf.he.messages import Kind, header, open_header
 from hecf.he.modular import Float, Words, residues, to_words
-from hecf.he.plan import LEFT, MANTISSA_BITS, RIGHT, OperandPlan, check_scheme
-from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model
-from hecf.he.summation.addition import check_sum
+from hecf.he.plan import LEFT, MANTISSA_BITS, OperandPlan, check_scheme
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model, product_plan
+from hecf.he.streams import MEMORY, cut, stripes_within
 from hecf.he.summation.plan import SumPlan
-
-
-@dataclass(frozen=True)
-class ClearMatrix:
-    """An operand in clear: float64 of shape ``plan.matrix_shape(side)``."""
-
-    plan: OperandPlan
-    side: str
-    values: Float
-
-    def to_bytes(self) -> bytes:
-        """Header and little-endian float64 values."""
-        return header(_kind(self.side), self.plan.fingerprint) + _pack(self.values)
-
-    @classmethod
-    def from_bytes(cls, plan: OperandPlan, side: str, data: bytes) -> ClearMatrix:
-        """Parse; errors as for :meth:`hecf.he.matrices.EncryptedMatrix.from_bytes`."""
-        return cls(plan, side, _unpack(data, _kind(side), plan, plan.matrix_shape(side)))
-
-
-@dataclass(frozen=True)
-class ClearProduct:
-    """A result in clear: float64 of shape (left, right)."""
-
-    plan: ProductPlan
-    values: Float
-
-    def to_bytes(self) -> bytes:
-        """Header and little-endian float64 values."""
-        return header(Kind.CLEAR_PRODUCT, self.plan.fingerprint) + _pack(self.values)
-
-    @classmethod
-    def from_bytes(cls, plan: ProductPlan, data: bytes) -> ClearProduct:
-        """Parse; errors as for :meth:`hecf.he.matrices.EncryptedMatrix.from_bytes`."""
-        shape = (plan.left, plan.right)
-        return cls(plan, _unpack(data, Kind.CLEAR_PRODUCT, plan, shape))
 
 
 class ClearEncryptor:
     """Checks operands as the CKKS encryptor does and passes them on."""
 
-    def encode(self, plan: OperandPlan, side: str, matrix: Float) -> ClearMatrix:
-        """Check one operand against its plan."""
+    def encode(self, plan: OperandPlan, side: str, matrix: Float, first: int = 0) -> ClearMatrix:
+        """Check whole stripes of an operand against its plan."""
         check_scheme(plan, "clear")
-        return ClearMatrix(plan, side, plan.checked(side, matrix))
+        return ClearMatrix(plan, side, plan.checked(side, matrix, first), first)
 
     def encrypt(self, encoded: ClearMatrix) -> ClearMatrix:
         """Return the operand as it is."""
         return encoded
+
+    def encrypt_blocks(
+        self, plan: OperandPlan, side: str, pieces: Iterable[Float], *, memory: int = MEMORY
+    ) -> Iterator[ClearMatrix]:
+        """Cut an operand that arrives in pieces of any size, as the CKKS encryptor does."""
+        stripes = stripes_within(ClearMatrix, plan, memory)
+        for first, run in cut(plan, side, pieces, stripes):
+            yield self.encode(plan, side, run, first)
+
+
+class ClearSumAccumulator(SumAccumulator[ClearMatrix]):
+    """Adds values as they are."""
+
+    def __init__(
+        self, plan: SumPlan | ProductPlan, first: int = 0, count: int | None = None
+    ) -> None:
+        super().__init__(plan, first, count)
+        self._axis, shape = plan.stripes(LEFT).axis, stripe_shape(plan, LEFT, first, self.count)
+        self._total = np.zeros(shape)
+
+    def accumulate(self, block: ClearMatrix, weight: int, start: int) -> None:
+        """Add values."""
+        entries = self.plan.stripes(LEFT).entries
+        part = self._total[start * entries : (start + block.count) * entries]
+        part += weight * np.moveaxis(block.values, self._axis, 0)
+
+    def result(self) -> ClearMatrix:
+        """Return the sum."""
+        return ClearMatrix(self.plan, LEFT, np.moveaxis(self._total, 0, self._axis), self.first)
 
 
 class ClearEvaluator:
@@ -78,31 +72,44 @@ class ClearEvaluator:
 
     def gram(self, left: ClearMatrix, right: ClearMatrix) -> ClearProduct:
         """Compute ``A' B``."""
-        plan = _plan(GRAM, left, LEFT)
-        _plan(GRAM, right, RIGHT, plan)
-        return ClearProduct(plan, left.values.T @ right.values)
+        accumulator = self.gram_accumulator(_plan(GRAM, left, LEFT))
+        accumulator.add(left, right)
+        return accumulator.finish()
+
+    def gram_accumulator(
+        self, plan: OperandPlan
+    ) -> GramAccumulator[ClearMatrix, Float, ClearProduct]:
+        """Start ``A' B`` of matrices whose rows arrive in blocks."""
+        planned = _checked(GRAM, plan)
+        return GramAccumulator(
+            planned,
+            multiply=lambda left, right: left.values.T @ right.values,
+            add=lambda total, more: total + more,
+            finish=lambda total: ClearProduct(planned, total),
+        )
 
     def add(self, operands: list[ClearMatrix]) -> ClearMatrix:
         """Add as many left operands of one plan as it has summands."""
         if not operands:
             raise Mismatch("a sum has no contributions")
-        plan = _plan(SCORE, operands[0], LEFT)
-        for operand in operands:
-            _plan(SCORE, operand, LEFT, plan)
-        if len(operands) != plan.summands:
-            raise Mismatch(
-                "a sum has another number of contributions",
-                got=len(operands),
-                expected=plan.summands,
-            )
-        total = np.sum([operand.values for operand in operands], axis=0)
-        return ClearMatrix(plan, LEFT, total)
+        return self.sum_accumulator(_plan(SCORE, operands[0], LEFT)).add_all(operands)
 
     def score(self, shoppers: ClearMatrix, items: Float, bias: Float) -> ClearProduct:
         """Score shoppers on items."""
         plan = _plan(SCORE, shoppers, LEFT)
         check_item_model(plan, items, bias)
         return ClearProduct(plan, shoppers.values.T @ items + bias)
+
+    def score_tiles(
+        self, shoppers: ClearMatrix, items: Float, bias: Float, *, memory: int = MEMORY
+    ) -> Iterator[ClearTile]:
+        """Score a block of shoppers, group by group."""
+        plan = _plan(SCORE, shoppers, LEFT)
+        check_item_model(plan, items, bias)
+        width = plan.packing.left
+        for group in range(shoppers.count):
+            part = shoppers.values[:, group * width : (group + 1) * width]
+            yield ClearTile(plan, shoppers.first + group, part.T @ items + bias)
 
     def blind(self, product: ClearProduct, seed: MaskSeed) -> BlindedProduct:
         """Hide a result under a mask, as residues of the integers that CKKS would carry."""
@@ -114,10 +121,15 @@ class ClearEvaluator:
         """Add fixed-point vectors exactly, with small integer weights."""
         if not operands or not isinstance(operands[0].plan, SumPlan):
             raise Mismatch("a sum has no operand of a sum plan")
-        plan = operands[0].plan
-        factors = check_sum(plan, [operand.plan for operand in operands], weights)
-        terms = [factor * operand.values for factor, operand in zip(factors, operands, strict=True)]
-        return ClearMatrix(plan, LEFT, np.sum(terms, axis=0))
+        return self.sum_accumulator(operands[0].plan).add_all(operands, weights)
+
+    def sum_accumulator(
+        self, plan: OperandPlan, first: int = 0, count: int | None = None
+    ) -> ClearSumAccumulator:
+        """Start the sum of contributions whose stripes arrive in blocks."""
+        check_scheme(plan, "clear")
+        planned = plan if isinstance(plan, SumPlan) else _checked(SCORE, plan)
+        return ClearSumAccumulator(planned, first, count)
 
 
 class ClearDecryptor:
@@ -126,6 +138,22 @@ class ClearDecryptor:
     def decrypt(self, product: ClearProduct) -> Decrypted[ProductPlan]:
         """Wrap the values."""
         return Decrypted(product.plan, product.values)
+
+    def decrypt_tiles(
+        self, plan: ProductPlan, tiles: Iterable[ClearTile]
+    ) -> Iterator[Decrypted[ProductPlan]]:
+        """Wrap the scores of consecutive shoppers."""
+        check_scheme(plan, "clear")
+        done = 0
+        for tile in tiles:
+            if tile.plan.fingerprint != plan.fingerprint:
+                raise Mismatch("a tile belongs to another plan")
+            if tile.row != done:
+                raise Mismatch("a tile is out of order", got=tile.row, expected=done)
+            done += 1
+            yield Decrypted(plan, tile.values)
+        if done != plan.stripes(LEFT).count:
+            raise Mismatch("tiles of a result are missing", got=done)
 
     def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
         """Return the masked residues."""
@@ -153,34 +181,15 @@ def _integers(plan: ProductPlan, values: Float) -> Words:
     return out
 
 
-def _plan(
-    operation: str, operand: ClearMatrix, side: str, expected: ProductPlan | None = None
-) -> ProductPlan:
+def _plan(operation: str, operand: ClearMatrix, side: str) -> ProductPlan:
     """Check an operand and return its plan."""
-    plan = operand.plan
-    if not isinstance(plan, ProductPlan) or plan.operation != operation:
-        raise Mismatch(
-            "the plan is for another operation",
-            got=getattr(plan, "operation", None),
-            expected=operation,
-        )
-    if operand.side != side or (expected is not None and plan.fingerprint != expected.fingerprint):
-        raise Mismatch("an operand belongs to another plan")
-    check_scheme(plan, "clear")
+    plan = _checked(operation, operand.plan)
+    if operand.side != side:
+        raise Mismatch("an operand belongs to another side", got=operand.side, expected=side)
     return plan
 
 
-def _kind(side: str) -> Kind:
-    return Kind.CLEAR_OPERAND_LEFT if side == LEFT else Kind.CLEAR_OPERAND_RIGHT
-
-
-def _pack(values: Float) -> bytes:
-    return np.ascontiguousarray(values, dtype="<f8").tobytes()
-
-
-def _unpack(data: bytes, kind: int, plan: OperandPlan, shape: tuple[int, ...]) -> Float:
-    body = open_header(data, kind, plan.fingerprint, 8 * math.prod(shape))
-    values = np.frombuffer(body, dtype="<f8").astype(np.float64).reshape(shape)
-    if not np.isfinite(values).all():
-        raise MalformedMessage("a clear matrix is not finite")
-    return values
+def _checked(operation: str, plan: OperandPlan) -> ProductPlan:
+    checked = product_plan(plan, operation)
+    check_scheme(checked, "clear")
+    return checked

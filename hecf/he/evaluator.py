@@ -12,25 +12,27 @@ coefficient is a function of the inputs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import Mismatch
 from hecf.he import kernels, ntt, sampling
+from hecf.he.accumulators import GramAccumulator
 from hecf.he.blinding import BlindedProduct, MaskSeed, masked
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
-from hecf.he.modular import Float, Words, centre, reduce_centred, residues, to_words
-from hecf.he.plan import LEFT, MANTISSA_BITS, RIGHT, OperandPlan, check_scheme
-from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model
+from hecf.he.modular import Float, Words, centre, reduce_centred, to_words
+from hecf.he.plan import LEFT, OperandPlan, check_parameters
+from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model, product_plan
+from hecf.he.product.tiles import ProductTile, assembled, bias_words, encoded_items, tile_groups
 from hecf.he.sampling import RandomBytes
-from hecf.he.summation.addition import weighted_sum
+from hecf.he.streams import MEMORY
+from hecf.he.summation.addition import CkksSumAccumulator
 from hecf.he.summation.plan import SumPlan
 
 CONCEAL_BATCH = 16
 """Results that are concealed at once: bounds memory."""
-
-ITEM_GROUPS = 4
-"""Groups of item polynomials that are encoded and multiplied at once: bounds memory."""
 
 
 class CkksEvaluator:
@@ -48,20 +50,39 @@ class CkksEvaluator:
         self._random = random
 
     def gram(self, left: EncryptedMatrix, right: EncryptedMatrix) -> EncryptedProduct:
-        """Compute ``A' B`` of two encrypted matrices.
+        """Compute ``A' B`` of two whole encrypted matrices.
 
         Raises
         ------
         Mismatch
             If the operands belong to other plans, sides or parameters.
         """
-        plan = self._plan(GRAM, left, LEFT)
-        self._plan(GRAM, right, RIGHT, plan)
-        product = kernels.multiply(left.words, right.words, plan.primes)
-        return EncryptedProduct(plan, *self._conceal(plan, product))
+        accumulator = self.gram_accumulator(self._plan(GRAM, left, LEFT))
+        accumulator.add(left, right)
+        return accumulator.finish()
+
+    def gram_accumulator(
+        self, plan: OperandPlan
+    ) -> GramAccumulator[EncryptedMatrix, Words, EncryptedProduct]:
+        """Start ``A' B`` of matrices whose rows arrive in blocks.
+
+        Memory is that of two results and of the blocks that are added.
+
+        Raises
+        ------
+        Mismatch
+            If the plan is for another operation, scheme or parameters.
+        """
+        planned = self._check(GRAM, plan)
+        return GramAccumulator(
+            planned,
+            multiply=lambda left, right: kernels.multiply(left.words, right.words, planned.primes),
+            add=lambda total, more: kernels.add([total, more], planned.primes),
+            finish=lambda total: EncryptedProduct(planned, *self._conceal(planned, total)),
+        )
 
     def add(self, operands: list[EncryptedMatrix]) -> EncryptedMatrix:
-        """Add as many encrypted left operands as the plan has summands.
+        """Add as many encrypted left operands as the plan of a score has summands.
 
         Raises
         ------
@@ -71,16 +92,7 @@ class CkksEvaluator:
         if not operands:
             raise Mismatch("a sum has no contributions")
         plan = self._plan(SCORE, operands[0], LEFT)
-        for operand in operands:
-            self._plan(SCORE, operand, LEFT, plan)
-        if len(operands) != plan.summands:
-            raise Mismatch(
-                "a sum has another number of contributions",
-                got=len(operands),
-                expected=plan.summands,
-            )
-        words = kernels.add([operand.words for operand in operands], plan.primes)
-        return EncryptedMatrix(plan, LEFT, words)
+        return self.sum_accumulator(plan).add_all(operands)
 
     def sum(
         self, operands: list[EncryptedMatrix], weights: list[int] | None = None
@@ -94,9 +106,29 @@ class CkksEvaluator:
         """
         if not operands or not isinstance(operands[0].plan, SumPlan):
             raise Mismatch("a sum has no operand of a sum plan")
-        plan = operands[0].plan
-        self._check_key(plan)
-        return weighted_sum(plan, operands, weights)
+        return self.sum_accumulator(operands[0].plan).add_all(operands, weights)
+
+    def sum_accumulator(
+        self, plan: OperandPlan, first: int = 0, count: int | None = None
+    ) -> CkksSumAccumulator:
+        """Start the sum of contributions whose stripes arrive in blocks.
+
+        Parameters
+        ----------
+        plan : SumPlan or ProductPlan
+            Of a sum, or of a score, whose contributions are added first.
+        first, count : int
+            Stripes to add up, all by default; memory is proportional to their number.
+
+        Raises
+        ------
+        Mismatch
+            If the plan is for another operation, scheme or parameters, or has no such stripes.
+        """
+        if isinstance(plan, SumPlan):
+            self._check_key(plan)
+            return CkksSumAccumulator(plan, first, count)
+        return CkksSumAccumulator(self._check(SCORE, plan), first, count)
 
     def score(self, shoppers: EncryptedMatrix, items: Float, bias: Float) -> EncryptedProduct:
         """Score summed encrypted shoppers on plaintext items.
@@ -118,20 +150,62 @@ class CkksEvaluator:
             If the operand belongs to another operation, side or parameters.
         """
         plan = self._plan(SCORE, shoppers, LEFT)
+        return assembled(plan, self.score_tiles(shoppers, items, bias))
+
+    def score_tiles(
+        self, shoppers: EncryptedMatrix, items: Float, bias: Float, *, memory: int = MEMORY
+    ) -> Iterator[ProductTile]:
+        """Score a block of summed encrypted shoppers, tile by tile.
+
+        Parameters
+        ----------
+        shoppers : EncryptedMatrix
+            Some stripes of the sum of the contributions.
+        items, bias : float64 array
+            As for :meth:`score`.
+        memory : int
+            Bytes to use beside shoppers and items.
+
+        Yields
+        ------
+        ProductTile
+            Groups of shoppers first to last, and for each the groups of items.
+
+        Raises
+        ------
+        InvalidInput, Mismatch
+            As for :meth:`score`.
+        LimitExceeded
+            If the memory is too small for one group of shoppers and of items.
+        """
+        plan = self._plan(SCORE, shoppers, LEFT)
         check_item_model(plan, items, bias)
-        integers = np.rint(np.ldexp(items, plan.right_scale_bits)).astype(np.int64)
-        packed = plan.packing.pack_right(integers)
-        constant = np.empty(plan.constant_shape, dtype=np.uint32)
-        tail = np.empty(plan.tail_shape, dtype=np.uint32)
-        for start in range(0, len(packed), ITEM_GROUPS):
-            part = slice(start, start + ITEM_GROUPS)
-            values = ntt.forward(plan.primes, residues(packed[part], plan.primes))
-            words = _words(values[:, :, np.newaxis], plan.primes)
-            product = kernels.multiply(shoppers.words, words, plan.primes)
-            constant[:, part], tail[:, part] = self._conceal(plan, product)
-        return EncryptedProduct(
-            plan, kernels.add([constant, _bias_words(plan, bias)], plan.primes), tail
-        )
+        return self._score_tiles(plan, shoppers, items, bias, tile_groups(plan, memory))
+
+    def _score_tiles(
+        self,
+        plan: ProductPlan,
+        shoppers: EncryptedMatrix,
+        items: Float,
+        bias: Float,
+        groups: tuple[int, int],
+    ) -> Iterator[ProductTile]:
+        width = plan.packing.right
+        for row in range(0, shoppers.count, groups[0]):
+            words = shoppers.words[row : row + groups[0]]
+            for column in range(0, plan.constant_shape[1], groups[1]):
+                part = slice(column * width, (column + groups[1]) * width)
+                encoded = encoded_items(plan, items[:, part])
+                product = kernels.multiply(words, encoded, plan.primes)
+                constant, tail = self._conceal(plan, product)
+                shifted = bias_words(plan, bias[part], len(words))
+                yield ProductTile(
+                    plan,
+                    shoppers.first + row,
+                    column,
+                    kernels.add([constant, shifted], plan.primes),
+                    tail,
+                )
 
     def blind(self, product: EncryptedProduct, seed: MaskSeed) -> BlindedProduct:
         """Hide a result under a mask, so that the key holder decrypts uniform noise.
@@ -192,53 +266,20 @@ class CkksEvaluator:
         )
         return first, second
 
-    def _plan(
-        self,
-        operation: str,
-        operand: EncryptedMatrix,
-        side: str,
-        expected: ProductPlan | None = None,
-    ) -> ProductPlan:
+    def _plan(self, operation: str, operand: EncryptedMatrix, side: str) -> ProductPlan:
         """Check an operand and return its plan."""
-        plan = operand.plan
-        if not isinstance(plan, ProductPlan) or plan.operation != operation:
-            raise Mismatch(
-                "the plan is for another operation",
-                got=getattr(plan, "operation", "sum"),
-                expected=operation,
-            )
-        if expected is not None and plan.fingerprint != expected.fingerprint:
-            raise Mismatch("an operand belongs to another plan")
+        plan = self._check(operation, operand.plan)
         if operand.side != side:
             raise Mismatch("an operand belongs to another side", got=operand.side, expected=side)
-        self._check_key(plan)
         return plan
 
+    def _check(self, operation: str, plan: OperandPlan) -> ProductPlan:
+        checked = product_plan(plan, operation)
+        self._check_key(checked)
+        return checked
+
     def _check_key(self, plan: OperandPlan) -> None:
-        check_scheme(plan, "ckks")
-        parameters = self._public_key.parameters
-        if plan.parameters != parameters:
-            raise Mismatch(
-                "the plan has other parameters than the public key",
-                got=plan.parameters.fingerprint.hex()[:16],
-                expected=parameters.fingerprint.hex()[:16],
-            )
-
-
-def _bias_words(plan: ProductPlan, bias: Float) -> Words:
-    """Residues of the scaled bias of every item, laid out as a result for every shopper.
-
-    The scaled bias can exceed 64 bits, so it is rounded in int64 and the remaining power of two
-    is multiplied in modulo each prime.
-    """
-    bits = min(plan.left_scale_bits, MANTISSA_BITS)
-    rest = plan.left_scale_bits + plan.right_scale_bits - bits
-    rounded = np.rint(np.ldexp(bias, bits)).astype(np.int64)
-    tiles = plan.packing.pack_result(np.broadcast_to(rounded, (plan.left, plan.right)))
-    out = np.empty(plan.constant_shape, dtype=np.uint32)
-    for index, prime in enumerate(plan.primes):
-        out[:, :, index] = tiles % prime * pow(2, rest, prime) % prime
-    return out
+        check_parameters(plan, self._public_key.parameters)
 
 
 def _centre(words: Words, primes: tuple[int, ...]) -> Float:

@@ -27,29 +27,84 @@ from hecf.he.modular import Words
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT, WORD_BYTES, OperandPlan
 from hecf.he.product.plan import ProductPlan
+from hecf.he.streams import parsed, written
 
 KEY_WORD_BYTES = 8
 
 
 @dataclass(frozen=True)
 class EncryptedMatrix:
-    """An encrypted operand: uint32 words of shape ``plan.operand_shape(side)``, NTT values."""
+    """An encrypted operand, or some consecutive stripes of one (:mod:`hecf.he.stripes`).
+
+    Parameters
+    ----------
+    plan : OperandPlan
+    side : {"left", "right"}
+    words : uint32 array, shape (groups, blocks, 2, L, N)
+        NTT values; ``plan.operand_shape(side)`` for a whole operand.
+    first : int
+        Number of the first stripe.
+
+    Raises
+    ------
+    MalformedMessage
+        If the words have another shape.
+    Mismatch
+        If the operand has no such stripes.
+    """
 
     plan: OperandPlan
     side: str
     words: Words
+    first: int = 0
 
     def __post_init__(self) -> None:
-        check_words(self.words, self.plan.operand_shape(self.side))
+        count = self.words.shape[self._axis] if self.words.ndim > self._axis else 0
+        check_words(self.words, self.plan.block_shape(self.side, max(1, count)))
+        self.plan.stripes(self.side).check_range(self.first, count)
+
+    @property
+    def count(self) -> int:
+        """Stripes that are here."""
+        return int(self.words.shape[self._axis])
+
+    def body(self) -> bytes:
+        """Packed words, stripe after stripe."""
+        return pack_words(np.moveaxis(self.words, self._axis, 0))
 
     def to_bytes(self) -> bytes:
-        """Header and packed words."""
-        kind = Kind.OPERAND_LEFT if self.side == LEFT else Kind.OPERAND_RIGHT
-        return header(kind, self.plan.fingerprint) + pack_words(self.words)
+        """Header and packed words of a whole operand."""
+        return b"".join(written([self]))
+
+    @staticmethod
+    def kind(side: str) -> Kind:
+        """Return what the header of an operand says."""
+        return Kind.OPERAND_LEFT if side == LEFT else Kind.OPERAND_RIGHT
+
+    @staticmethod
+    def body_bytes(plan: OperandPlan, side: str, first: int, count: int) -> int:
+        """Bytes of some stripes on the wire."""
+        return WORD_BYTES * plan.block_words(side, first, count)
+
+    @classmethod
+    def from_body(
+        cls, plan: OperandPlan, side: str, first: int, count: int, data: memoryview
+    ) -> EncryptedMatrix:
+        """Parse some stripes of which the length was checked, and check every residue.
+
+        Raises
+        ------
+        MalformedMessage
+            If a residue is not below its prime.
+        """
+        shape, axis = plan.block_shape(side, count), plan.stripes(side).word_axis
+        words = unpack_words(data, (count, *shape[:axis], *shape[axis + 1 :]))
+        check_residues(words, plan.primes)
+        return cls(plan, side, np.ascontiguousarray(np.moveaxis(words, 0, axis)), first)
 
     @classmethod
     def from_bytes(cls, plan: OperandPlan, side: str, data: bytes) -> EncryptedMatrix:
-        """Parse and check every residue.
+        """Parse a whole operand and check every residue.
 
         Raises
         ------
@@ -58,11 +113,11 @@ class EncryptedMatrix:
         MalformedMessage
             If version, kind, length or a residue is not as agreed.
         """
-        kind = Kind.OPERAND_LEFT if side == LEFT else Kind.OPERAND_RIGHT
-        body = open_header(data, kind, plan.fingerprint, plan.operand_bytes(side))
-        words = unpack_words(body, plan.operand_shape(side))
-        check_residues(words, plan.primes)
-        return cls(plan, side, words)
+        return parsed(cls, plan, side, data)
+
+    @property
+    def _axis(self) -> int:
+        return self.plan.stripes(self.side).word_axis
 
 
 @dataclass(frozen=True)

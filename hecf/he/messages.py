@@ -38,6 +38,8 @@ class Kind(IntEnum):
     RELEASED_SCORES = 9
     CLEAR_OPERAND_RIGHT = 10
     RELEASED_SUM = 11
+    PRODUCT_TILE = 12
+    CLEAR_TILE = 13
     SIMILARITY_LEFT = 20
     SIMILARITY_RIGHT = 21
     SIMILARITY_TILE = 22
@@ -57,15 +59,15 @@ def header(kind: int, fingerprint: bytes) -> bytes:
     return _HEADER.pack(MAGIC, FORMAT_VERSION, kind, fingerprint)
 
 
-def open_header(data: bytes, kind: int, fingerprint: bytes, length: int) -> memoryview:
-    """Check a header and the length of what follows, and return what follows.
+def check_header(data: bytes | memoryview, kind: int, fingerprint: bytes) -> None:
+    """Check the header that a byte string starts with.
 
     Raises
     ------
     Mismatch
         If the fingerprint differs.
     MalformedMessage
-        If magic, version, kind or length differ.
+        If it is too short, or magic, version or kind differ.
     """
     if len(data) < HEADER_BYTES:
         raise MalformedMessage(
@@ -84,6 +86,19 @@ def open_header(data: bytes, kind: int, fingerprint: bytes, length: int) -> memo
             got=claimed.hex()[:16],
             expected=fingerprint.hex()[:16],
         )
+
+
+def open_header(data: bytes, kind: int, fingerprint: bytes, length: int) -> memoryview:
+    """Check a header and the length of what follows, and return what follows.
+
+    Raises
+    ------
+    Mismatch
+        If the fingerprint differs.
+    MalformedMessage
+        If magic, version, kind or length differ.
+    """
+    check_header(data, kind, fingerprint)
     if len(data) - HEADER_BYTES != length:
         raise MalformedMessage(
             "a message has another length",

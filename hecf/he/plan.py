@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hecf.errors import Mismatch, ParameterError
 from hecf.he.modular import Float, Words, reduce_centred, residues
 from hecf.he.parameters import ParameterSet
+from hecf.he.stripes import Stripes
 
 SCHEMES = ("ckks", "clear")
 LEFT = "left"
@@ -102,16 +103,50 @@ class OperandPlan(ABC):
         """Shape of an operand in clear."""
 
     @abstractmethod
-    def checked(self, side: str, matrix: Float) -> Float:
+    def checked(self, side: str, matrix: Float, first: int = 0) -> Float:
         """Check an operand against the bounds and return what its encoding stands for."""
 
     @abstractmethod
-    def encode(self, side: str, matrix: Float) -> Words:
-        """Check an operand and lay it out in polynomials, as words."""
+    def encode(self, side: str, matrix: Float, first: int = 0) -> Words:
+        """Check whole stripes of an operand, from `first` on, and lay them out as words."""
+
+    @property
+    def encrypted_sides(self) -> tuple[str, ...]:
+        """The operands that travel encrypted."""
+        return (LEFT, RIGHT)
+
+    @abstractmethod
+    def stripes(self, side: str) -> Stripes:
+        """How an operand is cut into pieces that stream."""
+
+    def check_running(self, piece: Float, earlier: Float | None) -> Float | None:
+        """Check a bound that all pieces of an operand share.
+
+        Parameters
+        ----------
+        piece : float64 array
+        earlier : float64 array or None
+            What the check of the piece before returned.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        return earlier
+
+    def block_shape(self, side: str, count: int) -> tuple[int, ...]:
+        """Shape of the words of so many stripes of an encrypted operand."""
+        shape = list(self.operand_shape(side))
+        shape[self.stripes(side).word_axis] = count
+        return tuple(shape)
+
+    def block_words(self, side: str, first: int, count: int) -> int:
+        """Words of some stripes of an encrypted operand."""
+        return math.prod(self.block_shape(side, count))
 
     def operand_bytes(self, side: str) -> int:
         """Bytes of one encrypted operand on the wire, without its header."""
-        return WORD_BYTES * math.prod(self.operand_shape(side))
+        return WORD_BYTES * self.block_words(side, 0, self.stripes(side).count)
 
     @cached_property
     def fingerprint(self) -> bytes:

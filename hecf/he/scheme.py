@@ -1,27 +1,22 @@
-"""The interface that every scheme has, and the schemes by name.
-
-A scheme's key side is imported when it is first used, so a compute node, which only evaluates,
-never loads an HE library.
-"""
+"""The interface that every scheme has, what schemes that stream add to it, and schemes by name."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from hecf.errors import ConfigurationError
+from hecf.he.accumulators import GramAccumulator, SumAccumulator
 from hecf.he.blinding import BlindedDecryption, BlindedProduct, MaskSeed
-from hecf.he.clear import ClearDecryptor, ClearEncryptor, ClearEvaluator, ClearMatrix, ClearProduct
-from hecf.he.evaluator import CkksEvaluator
-from hecf.he.keys import Decrypted, SecretKey
-from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
+from hecf.he.ckks_scheme import CkksScheme
+from hecf.he.clear_scheme import ClearScheme
+from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
 from hecf.he.paillier.scheme import PaillierScheme
-from hecf.he.parameters import ParameterSet
 from hecf.he.plan import OperandPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
-from hecf.he.summation.plan import SumPlan
-from hecf.he.summation.planner import plan_sum
+from hecf.he.streams import MEMORY, Source
 
 
 class Serialised(Protocol):
@@ -139,130 +134,83 @@ class Scheme(Protocol):
         ...
 
 
-class CkksScheme:
-    """CKKS, with the key side from SEAL."""
+class StreamingEvaluator(Evaluator, Protocol):
+    """What a compute node does with operands that do not fit its memory."""
 
-    name = "ckks"
+    def gram_accumulator(self, plan: OperandPlan) -> GramAccumulator[Any, Any, Any]:
+        """Start ``A' B`` of operands whose rows arrive in blocks."""
+        ...
 
-    def plan_sum(
-        self,
-        *,
-        values: int,
-        summands: int,
-        value_bound: float,
-        precision: float,
-        weight_bound: int | None = None,
-        parameters: ParameterSet | None = None,
-    ) -> SumPlan:
-        """Plan a sum."""
-        return plan_sum(
-            scheme=self.name,
-            values=values,
-            summands=summands,
-            value_bound=value_bound,
-            precision=precision,
-            weight_bound=weight_bound,
-            parameters=parameters,
-        )
+    def sum_accumulator(
+        self, plan: OperandPlan, first: int = 0, count: int | None = None
+    ) -> SumAccumulator[Any]:
+        """Start a sum of contributions whose stripes arrive in blocks."""
+        ...
 
-    def generate_keys(self, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
-        """Draw a key pair."""
-        from hecf.he import ckks
-
-        secret, public = ckks.generate_keys(parameters)
-        return secret, public.to_bytes()
-
-    def check_public_key(self, parameters: ParameterSet, public_key: bytes) -> None:
-        """Parse strictly and drop the result."""
-        PublicKey.from_bytes(parameters, public_key)
-
-    def encryptor(self, parameters: ParameterSet, public_key: bytes) -> Encryptor:
-        """Return an encryptor."""
-        from hecf.he import ckks
-
-        return ckks.CkksEncryptor(PublicKey.from_bytes(parameters, public_key))
-
-    def evaluator(
-        self, parameters: ParameterSet, public_key: bytes, random: RandomBytes
-    ) -> Evaluator:
-        """Return an evaluator."""
-        return CkksEvaluator(PublicKey.from_bytes(parameters, public_key), random)
-
-    def decryptor(self, secret: SecretKey) -> Decryptor:
-        """Return a decryptor."""
-        from hecf.he import ckks
-
-        return ckks.CkksDecryptor(secret)
-
-    def operand(self, plan: OperandPlan, side: str, data: bytes) -> Serialised:
-        """Parse an operand strictly."""
-        return EncryptedMatrix.from_bytes(plan, side, data)
-
-    def product(self, plan: ProductPlan, data: bytes) -> Serialised:
-        """Parse a product strictly."""
-        return EncryptedProduct.from_bytes(plan, data)
+    def score_tiles(
+        self, shoppers: Any, items: Float, bias: Float, *, memory: int = MEMORY
+    ) -> Iterator[Serialised]:
+        """Score a block of summed contributions, tile by tile."""
+        ...
 
 
-class ClearScheme:
-    """No encryption, for tests and comparison; its keys are empty."""
+class StreamingEncryptor(Encryptor, Protocol):
+    """What a retailer does with a matrix that arrives in pieces."""
 
-    name = "clear"
+    def encode(self, plan: Any, side: str, matrix: Float, first: int = 0) -> Any:
+        """Check whole stripes of an operand and lay them out as the scheme's plaintext."""
+        ...
 
-    def plan_sum(
-        self,
-        *,
-        values: int,
-        summands: int,
-        value_bound: float,
-        precision: float,
-        weight_bound: int | None = None,
-        parameters: ParameterSet | None = None,
-    ) -> SumPlan:
-        """Plan a sum."""
-        return plan_sum(
-            scheme=self.name,
-            values=values,
-            summands=summands,
-            value_bound=value_bound,
-            precision=precision,
-            weight_bound=weight_bound,
-            parameters=parameters,
-        )
+    def encrypt_blocks(
+        self, plan: OperandPlan, side: str, pieces: Iterable[Float], *, memory: int = MEMORY
+    ) -> Iterator[Any]:
+        """Encrypt an operand block by block."""
+        ...
 
-    def generate_keys(self, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
-        """Return empty keys."""
-        return SecretKey(parameters, b""), b""
 
-    def check_public_key(self, parameters: ParameterSet, public_key: bytes) -> None:
-        """Accept anything: there is no key."""
+class StreamingDecryptor(Decryptor, Protocol):
+    """What a key holder does with a result that arrives in tiles."""
 
-    def encryptor(self, parameters: ParameterSet, public_key: bytes) -> Encryptor:
-        """Return the encryptor that only checks."""
-        return ClearEncryptor()
+    def decrypt_tiles(
+        self, plan: ProductPlan, tiles: Iterable[Any]
+    ) -> Iterator[Decrypted[ProductPlan]]:
+        """Decrypt scores as they arrive; only the release gate may pass them on."""
+        ...
+
+
+class StreamingScheme(Scheme, Protocol):
+    """A scheme whose operands and results pass through memory in blocks."""
+
+    def encryptor(self, parameters: Any, public_key: bytes) -> StreamingEncryptor:
+        """Return an encryptor for a public key that another party sent."""
+        ...
 
     def evaluator(
-        self, parameters: ParameterSet, public_key: bytes, random: RandomBytes
-    ) -> Evaluator:
-        """Return the float64 evaluator."""
-        return ClearEvaluator()
+        self, parameters: Any, public_key: bytes, random: RandomBytes
+    ) -> StreamingEvaluator:
+        """Return an evaluator for a public key that another party sent."""
+        ...
 
-    def decryptor(self, secret: SecretKey) -> Decryptor:
-        """Return the decryptor that only unwraps."""
-        return ClearDecryptor()
+    def decryptor(self, secret: Any) -> StreamingDecryptor:
+        """Return a decryptor for a secret key."""
+        ...
 
-    def operand(self, plan: OperandPlan, side: str, data: bytes) -> Serialised:
-        """Parse an operand strictly."""
-        return ClearMatrix.from_bytes(plan, side, data)
+    def blocks(
+        self, plan: OperandPlan, side: str, source: Source, *, memory: int = MEMORY
+    ) -> Iterable[Any]:
+        """Parse an operand strictly from a file or chunks of bytes, block by block."""
+        ...
 
-    def product(self, plan: ProductPlan, data: bytes) -> Serialised:
-        """Parse a product strictly."""
-        return ClearProduct.from_bytes(plan, data)
+    def tile(self, plan: ProductPlan, data: bytes) -> Serialised:
+        """Parse a tile of scores strictly."""
+        ...
 
 
+_STREAMING: dict[str, StreamingScheme] = {"ckks": CkksScheme(), "clear": ClearScheme()}
 _SCHEMES: dict[str, Scheme] = {
-    "ckks": CkksScheme(),
+    "ckks": _STREAMING["ckks"],
     "paillier": PaillierScheme(),
-    "clear": ClearScheme(),
+    "clear": _STREAMING["clear"],
 }
 
 
@@ -277,3 +225,18 @@ def scheme_by_name(name: str) -> Scheme:
     if name not in _SCHEMES:
         raise ConfigurationError("unknown scheme", got=name, expected=" or ".join(_SCHEMES))
     return _SCHEMES[name]
+
+
+def streaming_scheme(name: str) -> StreamingScheme:
+    """Return a scheme whose operands pass through memory in blocks.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none of that name, or its operands do not.
+    """
+    if name not in _STREAMING:
+        raise ConfigurationError(
+            "no scheme of that name works in blocks", got=name, expected=" or ".join(_STREAMING)
+        )
+    return _STREAMING[name]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hecf.errors import HecfError, InvalidInput, MalformedMessage, Mismatch, UnknownTask
-from hecf.he.clear import ClearProduct
+from hecf.he.clear_matrices import ClearProduct
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Evaluator, Scheme, scheme_by_name

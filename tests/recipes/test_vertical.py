@@ -204,7 +204,7 @@ def test_shares_are_clipped_to_the_bound_of_the_plan(
     ridge: Any = type("Ridge", (), {"maps": {("alder", "birch"): 1e6 * np.eye(4)}})
     retailer.assist(encryptor, fitted, ridge, "birch")
     data = next(coalition.blocks.iterdir()).read_bytes()
-    sent = np.frombuffer(data[-2 * 4 * 8 :], dtype="<f8").reshape(4, 2)
+    sent = np.frombuffer(data[-2 * 4 * 8 :], dtype="<f8").reshape(2, 4).T
     np.testing.assert_array_equal(sent, np.sign(fitted.shoppers[[10, 11]].T))
 
 

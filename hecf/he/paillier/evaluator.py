@@ -38,7 +38,6 @@ from hecf.he.paillier.product_plan import (
 from hecf.he.paillier.randomness import Blinder
 from hecf.he.paillier.slots import pack
 from hecf.he.sampling import RandomBytes
-from hecf.he.summation.addition import check_sum
 
 
 class PaillierEvaluator:
@@ -82,7 +81,7 @@ class PaillierEvaluator:
         plan = self._common_plan(operands)
         if not isinstance(plan, PaillierSumPlan):
             raise Mismatch("a sum has no operand of a sum plan")
-        factors = check_sum(plan, [operand.plan for operand in operands], weights)
+        factors = _weights(plan, [operand.plan for operand in operands], weights)
         return self._added(plan, operands, factors)
 
     def add(self, operands: Sequence[PaillierMatrix]) -> PaillierMatrix:
@@ -237,3 +236,34 @@ def _bias(plan: PaillierProductPlan, bias: Float | None) -> list[int]:
         )
     # Exact also beyond 64 bits: a float64 times a power of two is a float64.
     return [int(value) for value in np.rint(np.ldexp(bias, plan.fraction_bits))]
+
+
+def _weights(
+    plan: PaillierSumPlan,
+    plans: Sequence[PaillierPlan],
+    weights: Sequence[int] | None,
+) -> list[int]:
+    """Check the operands' plans and the weights of a sum, and return the weights.
+
+    Raises
+    ------
+    Mismatch
+        If an operand belongs to another plan, their number is another, or the weights exceed the
+        plan's bound.
+    """
+    factors = [1] * len(plans) if weights is None else list(weights)
+    if len(plans) != plan.summands or len(factors) != plan.summands:
+        raise Mismatch(
+            "a sum has another number of summands",
+            got=(len(plans), len(factors)),
+            expected=plan.summands,
+        )
+    if sum(abs(factor) for factor in factors) > plan.weight_bound:
+        raise Mismatch(
+            "the weights exceed the plan's bound",
+            got=sum(abs(factor) for factor in factors),
+            expected=plan.weight_bound,
+        )
+    if any(other.fingerprint != plan.fingerprint for other in plans):
+        raise Mismatch("an operand belongs to another plan")
+    return factors

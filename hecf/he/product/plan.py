@@ -14,11 +14,12 @@ from functools import cached_property
 
 import numpy as np
 
-from hecf.errors import InvalidInput, ParameterError
+from hecf.errors import InvalidInput, Mismatch, ParameterError
 from hecf.he import ntt
 from hecf.he.modular import Float, Words, to_words
-from hecf.he.plan import LEFT, WORD_BYTES, ScaledPlan, check_scheme_name, unit
+from hecf.he.plan import LEFT, RIGHT, WORD_BYTES, OperandPlan, ScaledPlan, check_scheme_name, unit
 from hecf.he.product.packing import ProductPacking
+from hecf.he.stripes import Stripes
 
 GRAM = "gram"
 SCORE = "score"
@@ -136,20 +137,50 @@ class ProductPlan(ScaledPlan):
         """Shape (K, I) or (K, J) of an operand in clear."""
         return (self.inner, self.left if side == LEFT else self.right)
 
-    def checked(self, side: str, matrix: Float) -> Float:
+    def checked(self, side: str, matrix: Float, first: int = 0) -> Float:
         """Check an operand against shape and bounds and return it; raises InvalidInput."""
-        check_operand(self, side, matrix)
+        check_operand(self, side, matrix, first)
         return matrix.astype(np.float64)
 
-    def encode(self, side: str, matrix: Float) -> Words:
+    @property
+    def encrypted_sides(self) -> tuple[str, ...]:
+        """Both for a Gram block; the items of a score are in clear."""
+        return (LEFT, RIGHT) if self.operation == GRAM else (LEFT,)
+
+    def stripes(self, side: str) -> Stripes:
+        """Rows of u for a Gram block, groups of m shoppers (or n items) for a score."""
+        if self.operation == GRAM:
+            return Stripes(self.inner, self.packing.inner, axis=0, word_axis=1)
+        if side == LEFT:
+            return Stripes(self.left, self.packing.left, axis=1, word_axis=0)
+        return Stripes(self.right, self.packing.right, axis=1, word_axis=0)
+
+    def check_running(self, piece: Float, earlier: Float | None) -> Float | None:
+        """Check the norms of columns under a Gram block, whose squares the pieces add up to."""
+        if self.operation != GRAM:
+            return None
+        with np.errstate(over="ignore"):
+            squares: Float = np.square(piece, dtype=np.float64).sum(axis=0)
+        if earlier is not None:
+            squares += earlier
+        _check_bound(self, "a column's norm", float(np.sqrt(squares.max())))
+        return squares
+
+    def encode(self, side: str, matrix: Float, first: int = 0) -> Words:
         """Scale an operand to integers and lay it out: uint32 NTT values (groups, blocks, L, N).
+
+        Parameters
+        ----------
+        side : {"left", "right"}
+        matrix : float64 array
+            The operand, or whole stripes of it from number `first` on.
 
         Raises
         ------
         InvalidInput
             If the matrix has another shape, is not finite or exceeds the plan's bound.
         """
-        check_operand(self, side, matrix)
+        check_operand(self, side, matrix, first)
         pack = self.packing.pack_left if side == LEFT else self.packing.pack_right
         values = ntt.forward(self.primes, self.residues(side, pack(self.scaled(side, matrix))))
         words = np.empty(values.shape, dtype=np.uint32)
@@ -181,9 +212,27 @@ class ProductPlan(ScaledPlan):
         return (*groups, components, self.level, self.parameters.ring_degree)
 
     @property
+    def weight_bound(self) -> int:
+        """Largest sum of the absolute weights of the summands."""
+        return self.summands
+
+    @property
     def result_bytes(self) -> int:
         """Bytes of the encrypted result on the wire, without its header."""
         return WORD_BYTES * (math.prod(self.constant_shape) + math.prod(self.tail_shape))
+
+
+def product_plan(plan: OperandPlan, operation: str) -> ProductPlan:
+    """Return a plan that is of an operation.
+
+    Raises
+    ------
+    Mismatch
+        If it is of another.
+    """
+    if not isinstance(plan, ProductPlan) or plan.operation != operation:
+        raise Mismatch("the plan is for another operation", got=plan.operation, expected=operation)
+    return plan
 
 
 def check_request(
@@ -244,7 +293,7 @@ def check_item_model(plan: ProductPlan, items: Float, bias: Float) -> None:
         raise InvalidInput("a bias is too large", got=f"{largest:.6g}", expected="at most 1")
 
 
-def check_operand(plan: ProductPlan, side: str, matrix: Float) -> None:
+def check_operand(plan: ProductPlan, side: str, matrix: Float, first: int = 0) -> None:
     """Refuse a matrix that the bounds of a plan do not cover, before it is encrypted.
 
     Raises
@@ -252,18 +301,15 @@ def check_operand(plan: ProductPlan, side: str, matrix: Float) -> None:
     InvalidInput
         If its shape, a value or a column's norm is not as planned.
     """
-    shape = plan.matrix_shape(side)
-    if matrix.shape != shape:
-        raise InvalidInput("an operand has another shape", got=matrix.shape, expected=shape)
+    plan.stripes(side).check_piece(matrix.shape, plan.matrix_shape(side), first)
     if not np.isfinite(matrix).all():
         raise InvalidInput("an operand is not finite")
-    if plan.operation == GRAM:
-        with np.errstate(over="ignore"):
-            largest = float(np.sqrt((matrix * matrix).sum(axis=0).max()))
-        what = "a column's norm"
-    else:
-        largest = float(np.abs(matrix).max())
-        what = "an entry"
+    if plan.check_running(matrix, None) is None:
+        _check_bound(plan, "an entry", float(np.abs(matrix).max()))
+
+
+def _check_bound(plan: ProductPlan, what: str, largest: float) -> None:
+    # A relative slack of 1e-9 allows for the caller's own normalisation in float64.
     if largest > plan.operand_bound * (1 + 1e-9):
         raise InvalidInput(
             f"{what} exceeds the plan's bound", got=f"{largest:.6g}", expected=plan.operand_bound

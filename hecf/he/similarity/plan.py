@@ -22,6 +22,7 @@ from hecf.errors import InvalidInput, Mismatch, ParameterError
 from hecf.he.modular import Float, Words, to_words
 from hecf.he.parameters import ERROR_BOUND
 from hecf.he.plan import LEFT, RIGHT, WORD_BYTES, ScaledPlan, check_scheme_name, unit
+from hecf.he.stripes import Stripes
 
 SIMILARITY = "similarity"
 SECRET_KEY = "secret-key"  # noqa: S105 - a kind of encryption
@@ -145,20 +146,30 @@ class SimilarityPlan(ScaledPlan):
         """Shape (rows, d) of an operand in clear."""
         return (self.rows(side), self.inner)
 
-    def checked(self, side: str, matrix: Float) -> Float:
+    def checked(self, side: str, matrix: Float, first: int = 0) -> Float:
         """Check an operand against shape and bounds and return it; raises InvalidInput."""
-        check_rows(self, side, matrix)
+        check_rows(self, side, matrix, first)
         return matrix.astype(np.float64)
 
-    def encode(self, side: str, matrix: Float) -> Words:
+    def stripes(self, side: str) -> Stripes:
+        """As many rows as a polynomial has coefficients."""
+        return Stripes(self.rows(side), self.parameters.ring_degree, axis=0, word_axis=1)
+
+    def encode(self, side: str, matrix: Float, first: int = 0) -> Words:
         """Scale rows to integers: uint32 coefficients (L, rows, d) of the polynomials b.
+
+        Parameters
+        ----------
+        side : {"left", "right"}
+        matrix : float64 array
+            The operand, or whole stripes of it from number `first` on.
 
         Raises
         ------
         InvalidInput
             If the matrix has another shape, is not finite or a row is too long.
         """
-        check_rows(self, side, matrix)
+        check_rows(self, side, matrix, first)
         values = self.residues(side, self.scaled(side, matrix))
         words = np.empty((self.level, *matrix.shape), dtype=np.uint32)
         for index, prime in enumerate(self.primes):
@@ -171,17 +182,27 @@ class SimilarityPlan(ScaledPlan):
 
     def blocks(self, side: str) -> int:
         """Polynomials that the rows of one operand need."""
-        return -(-self.rows(side) // self.parameters.ring_degree)
+        return self.stripes(side).count
 
     def block_rows(self, side: str, block: int) -> int:
-        """Rows of one operand in one polynomial."""
+        """Rows of one operand in one stripe."""
         degree = self.parameters.ring_degree
         return min(degree, self.rows(side) - block * degree)
 
     def operand_shape(self, side: str) -> tuple[int, int, int]:
-        """Shape (L, blocks N + rows, d) of an operand's words: all a first, then the used b."""
-        stacked = self.blocks(side) * self.parameters.ring_degree + self.rows(side)
+        """Shape (L, stripes N + rows, d) of the words of all stripes of an operand together."""
+        stacked = self.stripes(side).count * self.parameters.ring_degree + self.rows(side)
         return (self.level, stacked, self.inner)
+
+    def stripe_shape(self, side: str, stripe: int) -> tuple[int, int, int]:
+        """Shape (L, N + rows, d) of the words of one stripe: its a first, then the used b."""
+        stacked = self.parameters.ring_degree + self.block_rows(side, stripe)
+        return (self.level, stacked, self.inner)
+
+    def block_words(self, side: str, first: int, count: int) -> int:
+        """Words of some stripes of an encrypted operand."""
+        each = (math.prod(self.stripe_shape(side, first + index)) for index in range(count))
+        return sum(each)
 
     def panel_shape(self, row_block: int, column_block: int) -> tuple[int, int, int]:
         """Shape (L, N + rows, N + columns) of the words of one bivariate ciphertext."""
@@ -231,7 +252,7 @@ def check_similarity_request(
         raise ParameterError("a result that is released must be concealed")
 
 
-def check_rows(plan: SimilarityPlan, side: str, matrix: Float) -> None:
+def check_rows(plan: SimilarityPlan, side: str, matrix: Float, first: int = 0) -> None:
     """Refuse rows that the bounds of a plan do not cover, before they are encrypted.
 
     Raises
@@ -239,9 +260,7 @@ def check_rows(plan: SimilarityPlan, side: str, matrix: Float) -> None:
     InvalidInput
         If the shape, a value or a row's norm is not as planned.
     """
-    shape = (plan.rows(side), plan.inner)
-    if matrix.shape != shape:
-        raise InvalidInput("an operand has another shape", got=matrix.shape, expected=shape)
+    plan.stripes(side).check_piece(matrix.shape, plan.matrix_shape(side), first)
     if not np.isfinite(matrix).all():
         raise InvalidInput("an operand is not finite")
     with np.errstate(over="ignore"):

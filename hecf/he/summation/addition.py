@@ -2,68 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from hecf.errors import Mismatch
+from hecf.he.accumulators import SumAccumulator
+from hecf.he.kernels import SUMMANDS
 from hecf.he.matrices import EncryptedMatrix
-from hecf.he.paillier.plan import PaillierSumPlan
-from hecf.he.paillier.product_plan import PaillierPlan
-from hecf.he.plan import LEFT, OperandPlan
+from hecf.he.modular import Words
+from hecf.he.plan import LEFT
+from hecf.he.product.plan import ProductPlan
 from hecf.he.summation.plan import SumPlan
 
 
-def weighted_sum(
-    plan: SumPlan, operands: Sequence[EncryptedMatrix], weights: Sequence[int] | None = None
-) -> EncryptedMatrix:
-    """Add encrypted vectors with small integer weights, modulo each prime.
+class CkksSumAccumulator(SumAccumulator[EncryptedMatrix]):
+    """Adds ciphertext words modulo each prime; see :class:`SumAccumulator`."""
 
-    Raises
-    ------
-    Mismatch
-        If an operand belongs to another plan, their number is another, or the weights exceed the
-        plan's bound.
-    """
-    factors = check_sum(plan, [operand.plan for operand in operands], weights)
-    total = np.zeros(plan.operand_shape(LEFT), dtype=np.uint64)
-    for operand, factor in zip(operands, factors, strict=True):
-        for index, prime in enumerate(plan.primes):
-            # Below 2^24 times 2^24; the running sum is reduced before it could reach 2^64.
-            total[..., index, :] += operand.words[..., index, :] * np.uint64(factor % prime)
-            if abs(factor) != 1 or factor < 0:
-                total[..., index, :] %= prime
-    for index, prime in enumerate(plan.primes):
-        total[..., index, :] %= prime
-    return EncryptedMatrix(plan, LEFT, total.astype(np.uint32))
+    def __init__(
+        self, plan: SumPlan | ProductPlan, first: int = 0, count: int | None = None
+    ) -> None:
+        super().__init__(plan, first, count)
+        self._total = np.zeros(plan.block_shape(LEFT, self.count), dtype=np.uint32)
+        # Stripe after stripe, whatever axis of the words they lie along.
+        self._stripes = np.moveaxis(self._total, plan.stripes(LEFT).word_axis, 0)
+        self._unreduced = 0
 
+    def accumulate(self, block: EncryptedMatrix, weight: int, start: int) -> None:
+        """Add words; they are reduced before 32 bits could overflow."""
+        if self._unreduced == SUMMANDS:
+            self._reduce()
+        words = block.words if weight == 1 else self._scaled(block.words, weight)
+        part = self._stripes[start : start + block.count]
+        part += np.moveaxis(words, self.plan.stripes(LEFT).word_axis, 0)
+        self._unreduced += 1
 
-def check_sum(
-    plan: SumPlan | PaillierSumPlan,
-    plans: Sequence[OperandPlan | PaillierPlan],
-    weights: Sequence[int] | None,
-) -> list[int]:
-    """Check the operands' plans and the weights of a sum, and return the weights.
+    def result(self) -> EncryptedMatrix:
+        """Return the sum."""
+        self._reduce()
+        return EncryptedMatrix(self.plan, LEFT, self._total, self.first)
 
-    Raises
-    ------
-    Mismatch
-        If an operand belongs to another plan, their number is another, or the weights exceed the
-        plan's bound.
-    """
-    factors = [1] * len(plans) if weights is None else list(weights)
-    if len(plans) != plan.summands or len(factors) != plan.summands:
-        raise Mismatch(
-            "a sum has another number of summands",
-            got=(len(plans), len(factors)),
-            expected=plan.summands,
-        )
-    if sum(abs(factor) for factor in factors) > plan.weight_bound:
-        raise Mismatch(
-            "the weights exceed the plan's bound",
-            got=sum(abs(factor) for factor in factors),
-            expected=plan.weight_bound,
-        )
-    if any(other.fingerprint != plan.fingerprint for other in plans):
-        raise Mismatch("an operand belongs to another plan")
-    return factors
+    def _scaled(self, words: Words, weight: int) -> Words:
+        out = np.empty(words.shape, dtype=np.uint32)
+        for index, prime in enumerate(self.plan.primes):
+            # Below 2^24 times 2^24.
+            product = words[..., index, :] * np.uint64(weight % prime)
+            out[..., index, :] = product % np.uint64(prime)
+        return out
+
+    def _reduce(self) -> None:
+        for index, prime in enumerate(self.plan.primes):
+            self._total[..., index, :] %= prime
+        self._unreduced = 0

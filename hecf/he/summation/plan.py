@@ -20,6 +20,7 @@ from hecf.errors import InvalidInput, ParameterError
 from hecf.he import ntt
 from hecf.he.modular import Float, Words, to_words
 from hecf.he.plan import LEFT, OperandPlan
+from hecf.he.stripes import Stripes
 from hecf.he.summation.digits import LARGEST_DIGIT_BITS, bits_of, limbs_of
 
 SUM = "sum"
@@ -140,26 +141,41 @@ class SumPlan(OperandPlan):
         """Shape (values,) of a vector in clear."""
         return (self.values,)
 
-    def checked(self, side: str, vector: Float) -> Float:
+    def checked(self, side: str, matrix: Float, first: int = 0) -> Float:
         """Check a vector and return its fixed-point value; raises InvalidInput."""
-        return np.ldexp(self.rounded(vector).astype(np.float64), -self.fraction_bits)
+        return np.ldexp(self.rounded(matrix, first).astype(np.float64), -self.fraction_bits)
 
-    def encode(self, side: str, vector: Float) -> Words:
+    @property
+    def encrypted_sides(self) -> tuple[str, ...]:
+        """Vectors have one side."""
+        return (LEFT,)
+
+    def stripes(self, side: str) -> Stripes:
+        """As many values as a polynomial holds."""
+        return Stripes(self.values, self.digits * self.parameters.ring_degree, 0, 1)
+
+    def encode(self, side: str, matrix: Float, first: int = 0) -> Words:
         """Round a vector to fixed point and lay it out: uint32 NTT values (1, polynomials, L, N).
+
+        Parameters
+        ----------
+        side : {"left"}
+        matrix : float64 array
+            The vector, or whole stripes of it from number `first` on.
 
         Raises
         ------
         InvalidInput
             If the vector has another length, is not finite or exceeds the bound.
         """
-        integers = self.rounded(vector)
-        slots = self.polynomials * self.digits * self.parameters.ring_degree
-        padded = np.zeros(slots, dtype=np.int64)
-        padded[: self.values] = integers
-        digits = padded.reshape(self.polynomials, self.digits, self.parameters.ring_degree)
-        words = np.empty((1, self.polynomials, *self.operand_shape(side)[3:]), dtype=np.uint32)
+        integers = self.rounded(matrix, first)
+        polynomials = self.stripes(side).within(len(integers))
+        padded = np.zeros(polynomials * self.digits * self.parameters.ring_degree, dtype=np.int64)
+        padded[: len(integers)] = integers
+        digits = padded.reshape(polynomials, self.digits, self.parameters.ring_degree)
+        words = np.empty((1, polynomials, self.level, self.parameters.ring_degree), dtype=np.uint32)
         for index, prime in enumerate(self.primes):
-            total = np.zeros((self.polynomials, self.parameters.ring_degree), dtype=np.int64)
+            total = np.zeros((polynomials, self.parameters.ring_degree), dtype=np.int64)
             for position in range(self.digits):
                 shift = pow(2, self.noise_bits + position * self.digit_bits, prime)
                 total += digits[:, position] % prime * shift % prime
@@ -169,7 +185,7 @@ class SumPlan(OperandPlan):
             words[0, :, index] = to_words(transform.forward(total.astype(np.float64)), prime)
         return words
 
-    def rounded(self, vector: Float) -> NDArray[np.int64]:
+    def rounded(self, vector: Float, first: int = 0) -> NDArray[np.int64]:
         """Check a vector and return it in units of ``2 ** -fraction_bits``.
 
         Raises
@@ -177,10 +193,7 @@ class SumPlan(OperandPlan):
         InvalidInput
             If the vector has another length, is not finite or exceeds the bound.
         """
-        if vector.shape != (self.values,):
-            raise InvalidInput(
-                "a vector has another length", got=vector.shape, expected=(self.values,)
-            )
+        self.stripes(LEFT).check_piece(vector.shape, (self.values,), first)
         if not np.isfinite(vector).all():
             raise InvalidInput("a vector is not finite")
         largest = float(np.abs(vector).max())
@@ -190,12 +203,13 @@ class SumPlan(OperandPlan):
             )
         return np.rint(np.ldexp(vector, self.fraction_bits)).astype(np.int64)
 
-    def decode(self, residue_digits: Sequence[NDArray[np.int64]]) -> Float:
+    def decode(self, residue_digits: Sequence[NDArray[np.int64]], first: int = 0) -> Float:
         """Read the sum from balanced mixed-radix digits of shape (polynomials, N).
 
         Returns
         -------
         float64 array, shape (values,)
+            Or the values of the polynomials from number `first` on.
         """
         # Half a unit rounds the noise away, and half a digit's range makes every digit positive.
         offset = 1 << (self.noise_bits - 1)
@@ -208,6 +222,7 @@ class SumPlan(OperandPlan):
                 for position in range(self.digits)
             ]
         ) - (1 << (self.digit_bits - 1))
-        shape = (self.digits, self.polynomials, self.parameters.ring_degree)
-        ordered = sums.reshape(shape).transpose(1, 0, 2).reshape(-1)[: self.values]
+        shape = (self.digits, *residue_digits[0].shape)
+        ordered = sums.reshape(shape).transpose(1, 0, 2).reshape(-1)
+        ordered = ordered[: self.values - first * self.stripes(LEFT).entries]
         return np.ldexp(ordered.astype(np.float64), -self.fraction_bits)

@@ -1,0 +1,99 @@
+"""CKKS behind the interface that every scheme has (:mod:`hecf.he.scheme`).
+
+The key side is imported when it is first used, so a compute node, which only evaluates, never loads
+an HE library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from hecf.he.evaluator import CkksEvaluator
+from hecf.he.keys import SecretKey
+from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
+from hecf.he.parameters import ParameterSet
+from hecf.he.plan import OperandPlan
+from hecf.he.product.plan import ProductPlan
+from hecf.he.product.tiles import ProductTile
+from hecf.he.sampling import RandomBytes
+from hecf.he.streams import MEMORY, OperandReader, Source
+from hecf.he.summation.plan import SumPlan
+from hecf.he.summation.planner import plan_sum
+
+if TYPE_CHECKING:
+    from hecf.he.ckks import CkksDecryptor, CkksEncryptor
+
+
+class CkksScheme:
+    """CKKS, with the key side from SEAL."""
+
+    name = "ckks"
+
+    def plan_sum(
+        self,
+        *,
+        values: int,
+        summands: int,
+        value_bound: float,
+        precision: float,
+        weight_bound: int | None = None,
+        parameters: ParameterSet | None = None,
+    ) -> SumPlan:
+        """Plan a sum."""
+        return plan_sum(
+            scheme=self.name,
+            values=values,
+            summands=summands,
+            value_bound=value_bound,
+            precision=precision,
+            weight_bound=weight_bound,
+            parameters=parameters,
+        )
+
+    def generate_keys(self, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
+        """Draw a key pair."""
+        from hecf.he import ckks
+
+        secret, public = ckks.generate_keys(parameters)
+        return secret, public.to_bytes()
+
+    def check_public_key(self, parameters: ParameterSet, public_key: bytes) -> None:
+        """Parse strictly and drop the result."""
+        PublicKey.from_bytes(parameters, public_key)
+
+    def encryptor(self, parameters: ParameterSet, public_key: bytes) -> CkksEncryptor:
+        """Return an encryptor."""
+        from hecf.he import ckks
+
+        return ckks.CkksEncryptor(PublicKey.from_bytes(parameters, public_key))
+
+    def evaluator(
+        self, parameters: ParameterSet, public_key: bytes, random: RandomBytes
+    ) -> CkksEvaluator:
+        """Return an evaluator."""
+        return CkksEvaluator(PublicKey.from_bytes(parameters, public_key), random)
+
+    def decryptor(self, secret: SecretKey) -> CkksDecryptor:
+        """Return a decryptor."""
+        from hecf.he import ckks
+
+        return ckks.CkksDecryptor(secret)
+
+    def operand(self, plan: OperandPlan, side: str, data: bytes) -> EncryptedMatrix:
+        """Parse an operand strictly."""
+        return EncryptedMatrix.from_bytes(plan, side, data)
+
+    def product(self, plan: ProductPlan, data: bytes) -> EncryptedProduct:
+        """Parse a product strictly."""
+        return EncryptedProduct.from_bytes(plan, data)
+
+    def blocks(
+        self, plan: OperandPlan, side: str, source: Source, *, memory: int = MEMORY
+    ) -> Iterable[EncryptedMatrix]:
+        """Parse an operand strictly, block by block."""
+        return OperandReader(EncryptedMatrix, plan, side, source, memory=memory)
+
+    def tile(self, plan: ProductPlan, data: bytes) -> ProductTile:
+        """Parse a tile of scores strictly."""
+        return ProductTile.from_bytes(plan, data)
