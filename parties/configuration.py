@@ -228,6 +228,7 @@ class LimitsSection(Section):
     party_megabytes_per_minute: int = Field(default=8192, ge=1)
     worker_megabytes: int = Field(default=8192, ge=512)
     job_seconds: float = Field(default=1800.0, gt=0, le=86_400)
+    encryption_processes: int = Field(default=1, ge=1, le=256)
 
     @model_validator(mode="after")
     def _upload_holds_a_message(self) -> Self:

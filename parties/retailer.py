@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,17 @@ import pyarrow.parquet as pq
 
 from hecf.errors import ConfigurationError
 from hecf.evaluation import calibrated_recall, ndcg
+from hecf.he.ckks import CkksEncryptor
+from hecf.he.matrices import PublicKey
+from hecf.he.parameters import ParameterSet
+from hecf.he.scheme import Encryptor
 from hecf.measure import Measurements
 from hecf.models import LocalEmbedding, MostPopular, top_k
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.wire.transfer import Limits
+from parties.encryption_pool import EncryptionPool
 from parties.files import write_private
 from parties.kit import Kit
 from parties.local_data import LocalData, load
@@ -100,13 +105,32 @@ def run(
     """
     data = load(kit)
     embedding = LocalEmbedding.fit(data.training, kit.terms.factors, kind=_weighting(kit))
-    retailer = VerticalRetailer(kit.terms, kit.party.name, node, key_holder, measurements)
-    recommendations = retailer.run(embedding, data.rows)
+    with ExitStack() as pools:
+        retailer = VerticalRetailer(
+            kit.terms, kit.party.name, node, key_holder, measurements, _encryptor(kit, pools)
+        )
+        recommendations = retailer.run(embedding, data.rows)
     summary = _summary(kit, data, recommendations, measurements)
     with writing or nullcontext():
         _write_recommendations(kit, data, recommendations)
         write_private(kit.output / SUMMARY, json.dumps(summary, indent=1).encode())
     return recommendations
+
+
+def _encryptor(kit: Kit, pools: ExitStack) -> Callable[[ParameterSet, bytes], Encryptor] | None:
+    """Say how to encrypt in as many processes as the kit allows, until `pools` is closed."""
+    processes = kit.configuration.limits.encryption_processes
+    if processes == 1 or kit.terms.scheme != "ckks":
+        return None
+
+    def make(parameters: ParameterSet, public_key: bytes) -> Encryptor:
+        key = PublicKey.from_bytes(parameters, public_key)
+        pool = EncryptionPool(key, processes, kit.worker_limits)
+        pools.enter_context(closing(pool))
+        pool.start()
+        return CkksEncryptor(key, pool)
+
+    return make
 
 
 def _weighting(kit: Kit) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,16 @@ class EncodedMatrix:
     first: int = 0
 
 
-class CkksEncryptor:
-    """Encrypts matrices under a public key.
+class ZeroEncryptions(Protocol):
+    """Where the fresh encryptions of zero come from to which an encryptor adds its messages."""
+
+    def draw(self, count: int, level: int) -> Words:
+        """Encrypt zero `count` times: uint32 NTT values (count, 2, level, N), each used once."""
+        ...
+
+
+class SealZeros:
+    """Encryptions of zero by SEAL, one after another in the calling process.
 
     Parameters
     ----------
@@ -61,8 +70,31 @@ class CkksEncryptor:
     """
 
     def __init__(self, public_key: PublicKey) -> None:
-        self._parameters = public_key.parameters
+        self._degree = public_key.parameters.ring_degree
         self._encryptor = SealContext(public_key.parameters).encryptor(public_key.words)
+
+    def draw(self, count: int, level: int) -> Words:
+        """Encrypt zero; see :class:`ZeroEncryptions`."""
+        words = np.empty((count, 2, level, self._degree), dtype=np.uint32)
+        for index in range(count):
+            words[index] = self._encryptor.encrypt_zero(level)
+        return words
+
+
+class CkksEncryptor:
+    """Encrypts matrices under a public key.
+
+    Parameters
+    ----------
+    public_key : PublicKey
+        Parsed and checked; see :class:`hecf.he.matrices.PublicKey`.
+    zeros : ZeroEncryptions, optional
+        Encryptions of zero under that key; by default SEAL draws them here.
+    """
+
+    def __init__(self, public_key: PublicKey, zeros: ZeroEncryptions | None = None) -> None:
+        self._parameters = public_key.parameters
+        self._zeros = SealZeros(public_key) if zeros is None else zeros
 
     def encode(self, plan: OperandPlan, side: str, matrix: Float, first: int = 0) -> EncodedMatrix:
         """Scale an operand to integers and lay it out in polynomials.
@@ -90,9 +122,8 @@ class CkksEncryptor:
         """Add encoded stripes to fresh encryptions of zero."""
         plan = encoded.plan
         groups, blocks, level, degree = encoded.words.shape
-        words = np.empty((groups, blocks, 2, level, degree), dtype=np.uint32)
-        for group, block in np.ndindex(groups, blocks):
-            words[group, block] = self._encryptor.encrypt_zero(plan.level)
+        zeros = self._zeros.draw(groups * blocks, level)
+        words = zeros.reshape(groups, blocks, 2, level, degree)
         words[:, :, 0] = add([words[:, :, 0], encoded.words], plan.primes)
         return EncryptedMatrix(plan, encoded.side, words, encoded.first)
 

@@ -12,12 +12,14 @@ One retailer's steps, in the order in which :meth:`VerticalRetailer.run` takes t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import InvalidInput, Mismatch
+from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Encryptor, scheme_by_name
@@ -61,6 +63,8 @@ class VerticalRetailer:
     node : ComputeNode
     key_holder : KeyHolder
     measurements : Measurements
+    encryptor : callable, optional
+        Makes the encryptor for parameters and the bytes of a public key; by default the scheme.
     """
 
     def __init__(
@@ -70,13 +74,14 @@ class VerticalRetailer:
         node: ComputeNode,
         key_holder: KeyHolder,
         measurements: Measurements,
+        encryptor: Callable[[ParameterSet, bytes], Encryptor] | None = None,
     ) -> None:
         self._terms = terms
         self._name = name
         self._node = node
         self._key_holder = key_holder
         self._measurements = measurements
-        self._scheme = scheme_by_name(terms.scheme)
+        self._encryptor = encryptor or scheme_by_name(terms.scheme).encryptor
 
     def run(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> Recommendations:
         """Train with the coalition and have some members scored.
@@ -112,7 +117,7 @@ class VerticalRetailer:
         self._node.join(self._terms)
         self._key_holder.join(self._terms)
         public_key = self._key_holder.public_key(self._terms)
-        return self._scheme.encryptor(gram_plan(self._terms).parameters, public_key)
+        return self._encryptor(gram_plan(self._terms).parameters, public_key)
 
     def train(self, encryptor: Encryptor, embedding: LocalEmbedding) -> CrossRetailerRidge:
         """Contribute the embedding and solve the joint regression from the released blocks."""

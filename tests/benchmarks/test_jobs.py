@@ -19,6 +19,8 @@ NAMES = {
     "similarity-10k",
     "sum-seconds",
     "sum-bytes",
+    "encrypt-public",
+    "encrypt-secret",
 }
 
 
@@ -36,7 +38,7 @@ def test_a_quick_run_is_correct(job):
     assert result.baseline_seconds > 0
     assert all(count > 0 for count in result.bytes.values())
     encoded = result.to_json()
-    assert encoded["met"] == (encoded["ratio"] <= encoded["mark"])
+    assert encoded["met"] == (encoded["mark"] is None or encoded["ratio"] <= encoded["mark"])
 
 
 def test_a_missed_mark_is_reported_as_missed():
