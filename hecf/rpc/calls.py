@@ -19,6 +19,7 @@ from hecf.errors import HecfError, PartyMissing, PermissionDenied, Unavailable
 from hecf.rpc.allowed import AllowedCertificates
 from hecf.rpc.identity import Party
 from hecf.rpc.quotas import PartyUsage, ServerLimits
+from hecf.rpc.secret_material import refuse_secret_material
 
 TICK_SECONDS = 0.5
 _TASK_BYTES = 8
@@ -58,6 +59,7 @@ class OpenCall:
         for message in messages:
             self.receive(message)
             self.check()
+            refuse_secret_material(getattr(message, "chunk", b""))
             yield message
 
     def receive(self, message: Any) -> None:

@@ -38,9 +38,9 @@ def gather(declared: transfer_pb2.Manifest, parts: Iterable[bytes], limits: Limi
     Raises
     ------
     LimitExceeded
-        If more is declared than allowed, or more comes than was declared.
+        If more is declared than allowed, more comes than was declared, or a chunk is empty.
     MalformedMessage
-        If a chunk is empty, bytes are missing or the digest differs.
+        If bytes are missing or the digest differs.
     """
     if declared.size > limits.payload:
         raise LimitExceeded(
@@ -51,7 +51,7 @@ def gather(declared: transfer_pb2.Manifest, parts: Iterable[bytes], limits: Limi
     collected = bytearray()
     for part in parts:
         if not part:
-            raise MalformedMessage("a chunk is empty")
+            raise LimitExceeded("a chunk is empty", expected="at least 1 byte")
         if len(collected) + len(part) > declared.size:
             raise LimitExceeded(
                 "a payload is longer than declared", expected=f"{declared.size} bytes"

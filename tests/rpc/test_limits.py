@@ -173,8 +173,8 @@ def test_an_endless_stream_ends_where_it_was_declared_to(node: Node, size: int) 
 def test_a_million_empty_chunks_end_at_the_first(node: Node) -> None:
     upload = Upload(LIMITS.upload_bytes, (b"" for _ in range(1_000_000)))
     error = node.refusal(iter(upload))
-    assert isinstance(error, MalformedMessage)
-    assert str(error) == "a chunk is empty"
+    assert isinstance(error, LimitExceeded)
+    assert str(error) == "a chunk is empty: expected at least 1 byte"
     assert upload.taken < 1_000_000
 
 

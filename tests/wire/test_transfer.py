@@ -98,10 +98,10 @@ def test_a_payload_shorter_than_declared_is_refused(kept: int) -> None:
 
 def test_an_empty_chunk_is_refused_at_once() -> None:
     supply = Supply([DATA[:10], b"", DATA[10:]])
-    with pytest.raises(MalformedMessage, match="chunk is empty"):
+    with pytest.raises(LimitExceeded, match="chunk is empty"):
         gather(manifest(DATA), supply, LIMITS)
     assert supply.taken == 2
-    with pytest.raises(MalformedMessage, match="chunk is empty"):
+    with pytest.raises(LimitExceeded, match="chunk is empty"):
         gather(manifest(b""), [b""], LIMITS)
 
 
