@@ -14,6 +14,7 @@ from hecf.rpc.store import BlockStore
 from parties.auditing import audit_path
 from parties.computation_worker import WorkerComputer
 from parties.kit import Kit
+from parties.metrics import Operations
 from parties.renewal import IdentityFiles
 
 BLOCKS = "blocks"
@@ -56,17 +57,22 @@ class ComputeNodeProcess:
             audit=self._audit,
         )
         self._server.add_compute_node(self._service)
+        self._operations = Operations(
+            kit, self._server, self._service.measurements, lambda: self._computer.waiting
+        )
 
     def start(self) -> None:
         """Accept calls."""
         self._computer.start()
         self._audit.announce("start")
+        self._operations.start()
         self._server.start()
 
     def stop(self) -> None:
         """Refuse new calls, finish running ones, stop."""
         self._server.stop(self._service.close)
         self._computer.close()
+        self._operations.close()
         self._audit.announce("stop")
         self._audit.close()
 

@@ -263,6 +263,13 @@ class LimitsSection(Section):
         return self.upload_megabytes * _MEGABYTE
 
 
+class OperationsSection(Section):
+    """``[operations]`` of a serving party: what it shows to those who run it."""
+
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    reflection: bool = False
+
+
 class CoalitionConfiguration(ConfigurationFile):
     """``coalition.toml``: what a coalition computes, who is in it and where they are.
 
@@ -369,6 +376,7 @@ class PartyConfiguration(ConfigurationFile):
     limits: LimitsSection = LimitsSection()
     data: DataSection | None = None
     evaluation: EvaluationSection | None = None
+    operations: OperationsSection | None = None
 
     @model_validator(mode="after")
     def _fits_role(self) -> Self:
@@ -384,6 +392,8 @@ class PartyConfiguration(ConfigurationFile):
         for name in ("data", "evaluation"):
             if role != RETAILER and getattr(self, name) is not None:
                 raise _refusal("a table", f"no {name} in the kit of a {role}", name)
+        if role == RETAILER and self.operations is not None:
+            raise _refusal("a table", "no operations in the kit of a retailer", "operations")
         return self
 
 

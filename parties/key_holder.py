@@ -16,6 +16,7 @@ from parties.auditing import audit_path
 from parties.decryption_worker import WorkerReleaser
 from parties.key_epochs import debit_under, key_store, ledger_file
 from parties.kit import Kit
+from parties.metrics import Operations
 from parties.renewal import IdentityFiles
 
 
@@ -57,6 +58,9 @@ class KeyHolderProcess:
             audit=self._audit,
         )
         self._server.add_key_holder(self._service)
+        self._operations = Operations(
+            kit, self._server, self._measurements, lambda: self._releaser.waiting
+        )
 
     def start(self) -> None:
         """Hand the public key to the node, then accept calls."""
@@ -64,6 +68,7 @@ class KeyHolderProcess:
         self._node.join(self._kit.terms)
         self._node.publish_key(self._kit.terms, self._service.public_key)
         self._audit.announce("start")
+        self._operations.start()
         self._server.start()
 
     def stop(self) -> None:
@@ -71,6 +76,7 @@ class KeyHolderProcess:
         self._server.stop()
         self._releaser.close()
         self._node.close()
+        self._operations.close()
         self._audit.announce("stop")
         self._audit.close()
 

@@ -44,6 +44,9 @@ EVENTS: Mapping[str, str | None] = MappingProxyType(
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 """Open to every party of the coalition."""
 
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+"""Open to every party of the coalition, where a server has it at all."""
+
 
 def authenticated(identifier: str, names: Sequence[bytes]) -> Party:
     """Read the caller from the subject alternative names of its verified certificate.
@@ -73,7 +76,7 @@ def authorise(party: Party, method: str, retailers: Sequence[str]) -> None:
     """
     if party.role == RETAILER and party.name not in retailers:
         raise PermissionDenied("this retailer is not in the coalition's terms")
-    if method == HEALTH_CHECK:
+    if method in (HEALTH_CHECK, REFLECTION):
         return
     if party.role not in ALLOWED.get(method, frozenset()):
         raise PermissionDenied(f"a {party.role} may not call this method")

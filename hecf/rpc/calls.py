@@ -110,7 +110,7 @@ class Calls:
         self._usage: dict[str, PartyUsage] = {}
         self._draining = False
         self._stopped = threading.Event()
-        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self._outcomes: Counter[tuple[str, str]] = Counter()
 
     @contextmanager
     def admitted(
@@ -157,6 +157,17 @@ class Calls:
         now = self._clock()
         with self._condition:
             self._usage_of(party, now).transfer(count, now)
+
+    def count(self, method: str, outcome: str) -> None:
+        """Count how a call ended."""
+        with self._condition:
+            self._outcomes[method, outcome] += 1
+
+    @property
+    def outcomes(self) -> Counter[tuple[str, str]]:
+        """How many calls of each method ended in which way so far."""
+        with self._condition:
+            return self._outcomes.copy()
 
     def watch(self) -> None:
         """Look after the open calls in a thread of its own until :meth:`close`."""

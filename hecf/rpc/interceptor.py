@@ -13,7 +13,7 @@ from hecf.errors import HecfError
 from hecf.measure import Measurements
 from hecf.rpc.allowed import fingerprint_of
 from hecf.rpc.audit import Audit
-from hecf.rpc.authority import EVENTS, HEALTH_CHECK, authenticated, authorise
+from hecf.rpc.authority import EVENTS, HEALTH_CHECK, REFLECTION, authenticated, authorise
 from hecf.rpc.calls import Calls, OpenCall
 from hecf.rpc.counting import counting_deserializer, counting_serializer
 from hecf.rpc.identity import Party
@@ -81,6 +81,9 @@ class GateInterceptor(grpc.ServerInterceptor):
         if handler.unary_stream and method != _HEALTH_WATCH:
             stream = self._guarded_stream(handler.unary_stream, method, _one_request)
             return grpc.unary_stream_rpc_method_handler(stream, **counted)
+        if handler.stream_stream and method == REFLECTION:
+            stream = self._guarded_stream(handler.stream_stream, method, OpenCall.requests)
+            return grpc.stream_stream_rpc_method_handler(stream, **counted)
         return None
 
     def _guarded(self, behaviour: Any, method: str, read: Any) -> Callable[[Any, Any], Any]:
@@ -94,7 +97,7 @@ class GateInterceptor(grpc.ServerInterceptor):
                     self._take_down(call, method)
             except Exception as error:  # every failure gets a public text
                 self._fail(_cause(call, error), context, method)
-            self._calls.outcomes[method, _ANSWERED] += 1
+            self._calls.count(method, _ANSWERED)
             return response
 
         return run
@@ -114,7 +117,7 @@ class GateInterceptor(grpc.ServerInterceptor):
                         yield response
             except Exception as error:  # every failure gets a public text
                 self._fail(_cause(call, error), context, method)
-            self._calls.outcomes[method, _ANSWERED] += 1
+            self._calls.count(method, _ANSWERED)
 
         return run
 
@@ -140,7 +143,7 @@ class GateInterceptor(grpc.ServerInterceptor):
         public, identifier = public_error(error)
         name = type(error).__name__
         self._audit.refuse(self._named(context), method, reason_of(type(public)))
-        self._calls.outcomes[method, type(public).__name__] += 1
+        self._calls.count(method, type(public).__name__)
         if isinstance(error, grpc.RpcError) and not context.is_active():
             # The caller has gone in the middle of its own upload; nobody reads a status.
             self._log.info("call ended by its caller", method=method)

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
 from hecf.api.v1 import (
     compute_node_pb2 as node_pb2,
@@ -220,6 +221,12 @@ class Server:
             KeyHolderServicer(service), self._server
         )
         self._services.append(_service_name(holder_pb2))
+
+    def add_reflection(self) -> None:
+        """Tell callers of the coalition which services and messages there are; call it last."""
+        reflection.enable_server_reflection(
+            (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
 
     def start(self) -> None:
         """Accept calls."""
