@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, csr_matrix
 
 from hecf.coalition.services import LocalServices
+from hecf.coalition.similarity import most_similar_rows, unit_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.interactions import InteractionTable
 from hecf.data.user_items import UserItems
@@ -18,7 +21,7 @@ from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.terms import Terms
 from hecf.recipes.horizontal import HorizontalRetailer
-from hecf.recommenders import Recommender
+from hecf.recommenders import AlternatingLeastSquares, Recommender
 
 Model = TypeVar("Model", bound=Recommender)
 _MINIMUM_SHOPPERS = 100
@@ -107,6 +110,51 @@ class Coalition:
 
         with LocalServices(self.terms) as services:
             return services.run(self.terms.retailers, take_part)
+
+    def similar_users(
+        self,
+        models: Mapping[str, AlternatingLeastSquares],
+        source: str,
+        userid: ArrayLike,
+        target: str,
+        N: int = 10,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Find another retailer's shoppers who resemble some of one's own (look-alikes).
+
+        Parameters
+        ----------
+        models : mapping of str to AlternatingLeastSquares
+            Of :meth:`fit`: all have the same item factors, so their shoppers can be compared.
+        source, target : str
+            The retailer that asks, and the one whose shoppers are found.
+        userid : int or array of int, shape (b,)
+            Shoppers of the source, by row of its counts.
+        N : int
+            At most the 20 that the terms release.
+
+        Returns
+        -------
+        ids : int64 array, shape (N,) or (b, N)
+            Rows of the target's counts, best first: who they are, only the target can tell.
+        scores : float64 array of the same shape
+            Cosines of the factors, flooded.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such retailer or shopper.
+        ReleaseRefused
+            If more is asked for than the terms release.
+        """
+        for name in (source, target):
+            if name not in models:
+                raise InvalidInput("there is no such retailer", got=name, expected=list(models))
+        users = np.atleast_1d(np.asarray(userid))
+        mine, theirs = models[source].user_factors, models[target].user_factors
+        if users.dtype.kind not in "iu" or not ((users >= 0) & (users < len(mine))).all():
+            raise InvalidInput("userid is out of range", expected=f"0 to {len(mine) - 1}")
+        ids, scores = most_similar_rows(self.terms, unit_rows(mine[users]), unit_rows(theirs), N)
+        return (ids[0], scores[0]) if np.ndim(userid) == 0 else (ids, scores)
 
 
 def user_items_of(entry: Any, columns: ColumnNames) -> UserItems:

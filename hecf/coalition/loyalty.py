@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hecf.coalition.coalition import user_items_of
 from hecf.coalition.cross_retailer import CrossRetailerModel
 from hecf.coalition.services import LocalServices
+from hecf.coalition.similarity import most_similar_rows, unit_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.data.user_items import UserItems
@@ -222,6 +223,60 @@ class LoyaltyCoalition:
         if found is None:
             raise InvalidInput("there is no such retailer", got=target)
         return found
+
+    def similar_items(
+        self,
+        models: Mapping[str, CrossRetailerModel],
+        source: str,
+        itemid: ArrayLike,
+        target: str,
+        N: int = 10,
+    ) -> tuple[NDArray[np.int64], Float]:
+        """Find items of another catalogue that the same shoppers buy.
+
+        With the released block ``M = P_s' P_t``, the covariance of two items over the shoppers is
+        ``v_s' M v_t`` of their columns in the two embeddings; it is divided by their norms.
+
+        Parameters
+        ----------
+        models : mapping of str to CrossRetailerModel
+        source, target : str
+            The retailer that asks, and the one whose items are found.
+        itemid : int or array of int, shape (b,)
+            Columns of the source's catalogue.
+        N : int
+            At most the `top_k` of the coalition.
+
+        Returns
+        -------
+        ids : int64 array, shape (N,) or (b, N)
+            Columns of the target's catalogue, best first.
+        scores : float64 array of the same shape
+            Correlations as far as the embeddings carry them, flooded.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such retailer or item.
+        ReleaseRefused
+            If more is asked for than the terms release.
+        """
+        self._check_names({source: None, target: None})
+        if source == target:
+            raise InvalidInput("similar items are of another retailer", got=target)
+        items = np.atleast_1d(np.asarray(itemid))
+        length = len(models[source].item_ids)
+        if items.dtype.kind not in "iu" or not ((items >= 0) & (items < length)).all():
+            raise InvalidInput("itemid is out of range", expected=f"0 to {length - 1}")
+        blocks = models[source].blocks
+        found = blocks.get((source, target))
+        block = blocks[target, source].T if found is None else found
+        mine = unit_rows(models[source].embedding.items.T[items]) @ block
+        # A product of orthonormal columns does not lengthen a row, but its noise can.
+        mine /= np.maximum(1.0, np.linalg.norm(mine, axis=1, keepdims=True))
+        theirs = unit_rows(models[target].embedding.items.T)
+        ids, scores = most_similar_rows(self.terms, mine, theirs, N)
+        return (ids[0], scores[0]) if np.ndim(itemid) == 0 else (ids, scores)
 
     def _blocks(self, terms: Terms, rows: Mapping[str, Float]) -> Blocks:
         def take_part(

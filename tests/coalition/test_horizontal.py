@@ -1,33 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
+from retail_logs import FRANCHISES as DATA
+from retail_logs import ITEMS
 from scipy.sparse import csr_array, vstack
 from sklearn.base import clone
 
 import hecf
 from hecf.errors import ConfigurationError, InvalidInput
 from hecf.recommenders.items import summed_gram
-
-ITEMS = [f"item {n:02}" for n in range(24)]
-
-
-def purchases(seed: int, shoppers: int) -> pd.DataFrame:
-    """A retailer's log: its own shoppers, and most but not all of the shared items."""
-    generator = np.random.default_rng(seed)
-    counts = generator.poisson(0.6, (shoppers, len(ITEMS))) * (np.arange(len(ITEMS)) != seed)
-    rows, columns = counts.nonzero()
-    return pd.DataFrame(
-        {
-            "user_id": [f"{seed}-{row}" for row in rows],
-            "item_id": [ITEMS[column] for column in columns],
-            "rating": counts[rows, columns],
-        }
-    )
-
-
-DATA = {"north": purchases(0, 60), "south": purchases(1, 45), "west": purchases(2, 20)}
 
 
 def pooled(coalition: hecf.Coalition) -> csr_array:

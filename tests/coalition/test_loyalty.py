@@ -1,38 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
+from retail_logs import MEMBERS as OLD
+from retail_logs import NEW_MEMBERS as NEW
+from retail_logs import RETAILERS as NAMES
 
 import hecf
 from hecf.errors import InvalidInput
 from hecf.models import CrossRetailerRidge
 from hecf.models.cross_ridge import Blocks
-
-NAMES = ("bakery", "cafe", "deli")
-
-
-def programme(shoppers: int, first: int = 0, seed: int = 3) -> dict[str, pd.DataFrame]:
-    """Logs of retailers whose shoppers have tastes, and some of whom never came in."""
-    tastes = np.random.default_rng(seed + first).standard_normal((shoppers, 4))
-    frames = {}
-    for number, name in enumerate(NAMES):
-        loads = np.random.default_rng(number).standard_normal((4, 18 + number))
-        generator = np.random.default_rng(100 * first + number)
-        counts = generator.poisson(np.exp(0.6 * tastes @ loads - 0.7))
-        counts[number::9] = 0
-        rows, columns = counts.nonzero()
-        frames[name] = pd.DataFrame(
-            {
-                "user_id": [f"m{first + row:05}" for row in rows],
-                "item_id": [f"{name} {column:02}" for column in columns],
-                "rating": counts[rows, columns],
-            }
-        )
-    return frames
-
-
-OLD, NEW = programme(260), programme(150, first=1000)
 
 
 @pytest.fixture(scope="module")
