@@ -29,7 +29,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hecf.errors import ConfigurationError
 from hecf.privacy.accounting import noise_multiplier
-from hecf.protocol.terms import Terms
+from hecf.protocol.terms import BLINDED, Terms
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from parties.files import read_limited
 
@@ -161,7 +161,7 @@ class CoalitionSection(Section):
     releases: int = 4096
     minimum_shoppers: int = 100
     minimum_contributors: int = 2
-    topology: Literal["coalition-key"] = "coalition-key"
+    topology: str = BLINDED
 
 
 class MembersSection(Section):
@@ -294,7 +294,7 @@ class CoalitionConfiguration(ConfigurationFile):
             If a field is out of its range, for example with too few shoppers, or the noise of an
             agreed privacy cannot be computed because dp-accounting is not installed.
         """
-        agreed = self.coalition.model_dump(exclude={"name", "topology"})
+        agreed = self.coalition.model_dump(exclude={"name"})
         if self.privacy is not None:
             agreed |= self.privacy.model_dump()
             # All blocks are released together, once: one mechanism spends the whole budget.

@@ -15,8 +15,7 @@ import numpy as np
 from hecf.api.v1 import tasks_pb2
 from hecf.he.modular import Float
 from hecf.measure import Measurements
-from hecf.privacy.release import TopScores
-from hecf.protocol.released import ReleasedSum, top_scores_from_bytes, top_scores_to_bytes
+from hecf.protocol.released import ReleasedScores, ReleasedSum, scores_from_bytes, scores_to_bytes
 from hecf.protocol.tasks import GramTask, ScoreTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
 from hecf.wire import messages
@@ -58,9 +57,9 @@ class WorkerReleaser:
         data = self._run(task, product)
         return np.frombuffer(data, dtype="<f8").astype(np.float64).reshape(size, size)
 
-    def scores(self, task: ScoreTask, product: bytes) -> TopScores:
-        """Decrypt scores and release the best."""
-        return top_scores_from_bytes(task, self._run(task, product))
+    def scores(self, task: ScoreTask, product: bytes) -> ReleasedScores:
+        """Decrypt scores and release the best, or all of them as they are masked."""
+        return scores_from_bytes(task, self._run(task, product))
 
     def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
         """Decrypt a sum and release it."""
@@ -98,5 +97,5 @@ def _released(releaser: LocalReleaser, task: Task, job: Job) -> bytes:
     if isinstance(task, GramTask):
         return releaser.gram(task, job.data).astype("<f8").tobytes()
     if isinstance(task, ScoreTask):
-        return top_scores_to_bytes(task, releaser.scores(task, job.data))
+        return scores_to_bytes(task, releaser.scores(task, job.data))
     return releaser.sum(task, job.data, tuple(job.fields["contributors"])).to_bytes(task)

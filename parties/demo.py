@@ -250,7 +250,7 @@ def _results(
         },
         "bytes": {name: dict(summary["bytes"]) for name, summary in summaries.items()},
         "parameters": _parameters(terms),
-        "topology": configuration.coalition.topology,
+        "topology": terms.topology,
         "saw": {name: list(summary["saw"]) for name, summary in summaries.items()},
         "seconds_by_process": {
             name: dict(summary["seconds"]) for name, summary in summaries.items()

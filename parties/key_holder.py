@@ -97,6 +97,7 @@ def summary(service: KeyHolderService, measurements: Measurements) -> dict[str, 
             f"{service.released['gram numbers']:,} numbers of Gram blocks, before their release",
             f"scores of {service.released['shopper lists']:,} members by position, before the "
             "best were released",
+            f"scores of {service.released['masked rows']:,} members under masks it does not have",
             f"{service.released['sum numbers']:,} numbers of sums",
             "no ciphertext of a retailer, no pseudonym key, no name of a member or an item",
         ],

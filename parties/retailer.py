@@ -22,6 +22,7 @@ from hecf.he.scheme import Encryptor
 from hecf.measure import Measurements
 from hecf.models import LocalEmbedding, MostPopular, top_k
 from hecf.protocol.ports import ComputeNode, KeyHolder
+from hecf.protocol.terms import BLINDED
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.wire.transfer import Limits
@@ -171,7 +172,8 @@ def _summary(
             f"its own {data.interactions:,} interactions with {len(data.item_ids):,} items",
             f"{len(kit.terms.retailers) * (len(kit.terms.retailers) - 1) // 2} Gram blocks of "
             f"{kit.terms.factors} x {kit.terms.factors} numbers",
-            f"the best {found.items.shape[1]} items of {len(data.rows):,} members of its own",
+            f"the best {found.items.shape[1]} items of {len(data.rows):,} members of its own"
+            + (", out of all their scores" if kit.terms.topology == BLINDED else ""),
         ],
     }
     if data.relevant is not None:

@@ -56,6 +56,7 @@ def make_terms(**changes: Any) -> Terms:
         "factors": 4,
         "top_k": 5,
         "releases": 256,
+        "topology": "coalition-key",
     }
     return Terms(**(content | changes))
 

@@ -103,6 +103,8 @@ class ReleasePolicy:
         Items of a shopper that are released from a score, and rows from a similarity.
     minimum_contributors : int
         Least number of parties in a sum.
+    blinded : bool
+        Whether scores leave under a mask, unread, or as the best items of every shopper.
     statistical_bits, releases : int
         Least strength s and number of releases tau of a plan's flooding noise.
     gram_privacy : GramPrivacy or None
@@ -119,6 +121,7 @@ class ReleasePolicy:
     minimum_contributors: int = 2
     statistical_bits: int = 30
     releases: int = 1
+    blinded: bool = False
     gram_privacy: GramPrivacy | None = None
 
     def __post_init__(self) -> None:

@@ -95,9 +95,12 @@ class ReleaseGate:
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation, or its plan floods less than agreed.
+            If the result is of another operation, its plan floods less than agreed, or scores are
+            agreed to leave under a mask.
         """
         self._check(decrypted.plan, SCORE)
+        if self._policy.blinded:
+            raise ReleaseRefused("scores are agreed to leave under a mask")
         scores = self._flooded(decrypted.plan, decrypted.unwrap())
         k = min(self._policy.top_k, scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -112,9 +115,12 @@ class ReleaseGate:
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation, or its plan floods less than agreed.
+            If the result is of another operation, its plan floods less than agreed, or only the
+            best items are agreed to leave.
         """
         self._check(decrypted.plan, SCORE)
+        if not self._policy.blinded:
+            raise ReleaseRefused("only the best items of a shopper are agreed to leave")
         return flooded(decrypted, self._random)
 
     def total(

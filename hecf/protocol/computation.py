@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hecf.errors import UnknownTask
+from hecf.he.blinding import SEED_BYTES, MaskSeed
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
+from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import Evaluator, Scheme, Serialised
 from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task
 
@@ -60,10 +62,42 @@ def parts_of(task: Task, result: str) -> list[Part]:
     return task.parts
 
 
+@dataclass(frozen=True, repr=False)
+class Masked:
+    """A blinded result as the node keeps it: in one piece with the seed of its mask.
+
+    So neither can be lost or replaced without the other, and no seed meets two results.
+
+    Parameters
+    ----------
+    seed : MaskSeed
+        For the recipient alone.
+    product : bytes
+        The masked result, for the key holder alone.
+    """
+
+    seed: MaskSeed
+    product: bytes
+
+    def to_bytes(self) -> bytes:
+        """Seed and product, for the node's own store and nobody else."""
+        return self.seed.data + self.product
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Masked:
+        """Take apart what :meth:`to_bytes` put together."""
+        return cls(MaskSeed(data[:SEED_BYTES]), data[SEED_BYTES:])
+
+
 def compute(
-    task: Task, result: str, read: ReadPart, scheme: Scheme, evaluator: Evaluator
-) -> Serialised:
-    """Compute one result of a task from its contributions.
+    task: Task,
+    result: str,
+    read: ReadPart,
+    scheme: Scheme,
+    evaluator: Evaluator,
+    random: RandomBytes,
+) -> Serialised | Masked:
+    """Compute one result of a task from its contributions, for the node's store.
 
     Parameters
     ----------
@@ -72,6 +106,8 @@ def compute(
         One of ``task.results``.
     read : callable
         Returns the bytes of a contribution.
+    random : callable
+        Source of cryptographically secure bytes for the seed of a mask.
 
     Raises
     ------
@@ -80,7 +116,11 @@ def compute(
     """
     parts = parts_of(task, result)
     if isinstance(task, ScoreTask):
-        return _scores(task, read, scheme, evaluator)
+        scores = _scores(task, read, scheme, evaluator)
+        if not task.blinded:
+            return scores
+        seed = MaskSeed.draw(random)
+        return Masked(seed, evaluator.blind(scores, seed).to_bytes())
     operands = [scheme.operand(task.plan, part[1], read(part)) for part in parts]
     if isinstance(task, SumTask):
         return evaluator.sum(operands, list(task.weights))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from hecf.privacy.release import TopScores
+from hecf.he.blinding import MaskSeed
 from hecf.protocol.computation import Computed
-from hecf.protocol.released import ReleasedBlocks, ReleasedSum
+from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum
 from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 
@@ -42,6 +42,10 @@ class ComputeNode(Protocol):
         """Wait for a result and download it (key holder only)."""
         ...
 
+    def fetch_mask(self, task: ScoreTask) -> MaskSeed:
+        """Wait for the mask of a blinded task's scores (its recipients only)."""
+        ...
+
 
 class KeyHolder(Protocol):
     """The party that decrypts, and releases results of tasks only."""
@@ -58,8 +62,8 @@ class KeyHolder(Protocol):
         """Wait for the released Gram blocks."""
         ...
 
-    def release_scores(self, task: ScoreTask) -> TopScores:
-        """Wait for the released best items (the task's target only)."""
+    def release_scores(self, task: ScoreTask) -> ReleasedScores:
+        """Wait for the best items, or for masked scores (the task's target only)."""
         ...
 
     def release_sum(self, task: SumTask) -> ReleasedSum:

@@ -6,14 +6,24 @@ one must not pass for the other's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from hecf.errors import MalformedMessage
-from hecf.he.messages import Kind, header, open_header
+from hecf.he.blinding import BlindedResult
+from hecf.he.messages import (
+    Kind,
+    check_residues,
+    header,
+    open_header,
+    pack_words,
+    unpack_words,
+)
 from hecf.he.modular import Float
+from hecf.he.plan import WORD_BYTES
 from hecf.privacy.release import TopScores
 from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
 
@@ -75,6 +85,30 @@ def top_scores_from_bytes(task: ScoreTask, data: bytes) -> TopScores:
     if items.min() < 0 or items.max() >= task.items or not np.isfinite(scores).all():
         raise MalformedMessage("released scores do not fit the catalogue")
     return TopScores(items, scores)
+
+
+ReleasedScores = TopScores | BlindedResult
+"""The best items of every shopper, or all scores under a mask."""
+
+
+def scores_to_bytes(task: ScoreTask, scores: ReleasedScores) -> bytes:
+    """Header and the best items, or the masked words of a blinded task."""
+    if isinstance(scores, TopScores):
+        return top_scores_to_bytes(task, scores)
+    start = header(Kind.RELEASED_BLINDED_SCORES, bytes.fromhex(task.identifier))
+    return start + pack_words(scores.words)
+
+
+def scores_from_bytes(task: ScoreTask, data: bytes) -> ReleasedScores:
+    """Parse what :func:`scores_to_bytes` wrote; errors as for :func:`top_scores_from_bytes`."""
+    if not task.blinded:
+        return top_scores_from_bytes(task, data)
+    shape = task.plan.constant_shape
+    length = WORD_BYTES * math.prod(shape)
+    body = open_header(data, Kind.RELEASED_BLINDED_SCORES, bytes.fromhex(task.identifier), length)
+    words = unpack_words(body, shape)
+    check_residues(words, task.plan.primes)
+    return BlindedResult(task.plan, words)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,15 @@ MOST_SHOPPERS = (1 << 32) - 1
 """Rows of the directory travel as 32-bit numbers."""
 
 SCHEMES = ("ckks", "clear")
+COALITION_KEY = "coalition-key"
+BLINDED = "coalition-key-blinded"
+TOPOLOGIES = (BLINDED, COALITION_KEY)
+NOT_BUILT = {
+    "own-key": "scores under a retailer's own key are in the library and no task of a coalition",
+    "threshold": "decryption by several key holders together is not built",
+}
+"""Topologies that have a name and are refused."""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
@@ -67,6 +76,9 @@ class Terms:
         Results the key holder may release under one key (tau).
     minimum_shoppers : int
         Least number of directory rows on which a Gram block may be released.
+    topology : {"coalition-key-blinded", "coalition-key"}
+        Who can read decrypted scores: only their target, who then sees all scores of its members,
+        or the key holder as well, who picks the best `top_k` for the target.
     minimum_contributors : int
         Least number of retailers in a released sum.
     epsilon, delta, clip, noise_multiplier : float
@@ -93,6 +105,7 @@ class Terms:
     releases: int = 4096
     minimum_shoppers: int = 100
     minimum_contributors: int = 2
+    topology: str = BLINDED
     epsilon: float = 0.0
     delta: float = 0.0
     clip: float = 0.0
@@ -107,6 +120,18 @@ class Terms:
         _check("identifier", self.identifier, _HEX_128.fullmatch(self.identifier), "32 hex digits")
         _check("directory", self.directory, _HEX_256.fullmatch(self.directory), "64 hex digits")
         _check("scheme", self.scheme, self.scheme in SCHEMES, f"one of {', '.join(SCHEMES)}")
+        if self.topology in NOT_BUILT:
+            raise ConfigurationError(
+                f"this topology cannot be chosen because {NOT_BUILT[self.topology]}",
+                got=self.topology,
+                expected=f"one of {', '.join(TOPOLOGIES)}",
+            )
+        _check(
+            "topology",
+            self.topology,
+            self.topology in TOPOLOGIES,
+            f"one of {', '.join(TOPOLOGIES)}",
+        )
         _check("retailers", len(self.retailers), len(self.retailers) >= 2, "at least 2")
         for name in self.retailers:
             _check("retailer name", name, _NAME.fullmatch(name), "a name like 'grocer'")
@@ -204,6 +229,7 @@ class Terms:
             minimum_contributors=self.minimum_contributors,
             statistical_bits=self.statistical_bits,
             releases=self.releases,
+            blinded=self.topology == BLINDED,
             gram_privacy=self.gram_privacy,
         )
 

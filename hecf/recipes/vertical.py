@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import InvalidInput, Mismatch
+from hecf.he.blinding import BlindedResult
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.measure import Measurements
-from hecf.models import CrossRetailerRidge, LocalEmbedding
+from hecf.models import CrossRetailerRidge, LocalEmbedding, top_k
 from hecf.models.cross_ridge import Blocks
 from hecf.privacy.sensitivity import clipped_rows
 from hecf.protocol.ports import ComputeNode, KeyHolder
@@ -187,9 +188,13 @@ class VerticalRetailer:
         self._contribute(encryptor, task, LEFT, np.ascontiguousarray(bounded.T))
 
     def collect(self, task: ScoreTask, unit: float) -> Recommendations:
-        """Receive the released best items of one's own members."""
-        top = self._key_holder.release_scores(task)
-        return Recommendations(task.rows, top.items, top.scores * unit)
+        """Receive the best items of one's own members, chosen here if the scores are blinded."""
+        released = self._key_holder.release_scores(task)
+        if isinstance(released, BlindedResult):
+            scores = released.unblind(self._node.fetch_mask(task))
+            items, best = top_k(scores, self._terms.top_k)
+            return Recommendations(task.rows, items.astype(np.int32), best * unit)
+        return Recommendations(task.rows, released.items, released.scores * unit)
 
     def _task(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> ScoreTask:
         return ScoreTask(self._terms, self._name, rows, embedding.items.shape[1])

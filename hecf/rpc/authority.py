@@ -19,6 +19,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
         _NODE + "AwaitTask": frozenset({RETAILER}),
         _NODE + "Contribute": frozenset({RETAILER}),
         _NODE + "FetchResult": frozenset({KEY_HOLDER}),
+        _NODE + "FetchMask": frozenset({RETAILER}),
         _HOLDER + "Join": frozenset({RETAILER}),
         _HOLDER + "GetPublicKey": frozenset({RETAILER}),
         _HOLDER + "Release": frozenset({RETAILER}),

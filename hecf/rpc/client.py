@@ -12,10 +12,10 @@ from hecf.api.v1 import compute_node_pb2 as node_pb2
 from hecf.api.v1 import compute_node_pb2_grpc, key_holder_pb2_grpc
 from hecf.api.v1 import key_holder_pb2 as holder_pb2
 from hecf.errors import MalformedMessage, Unavailable
+from hecf.he.blinding import MaskSeed
 from hecf.measure import Measurements
-from hecf.privacy.release import TopScores
 from hecf.protocol.computation import Computed
-from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_from_bytes
+from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_from_bytes
 from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.counting import CountingChannel
@@ -156,6 +156,12 @@ class ComputeNodeClient(_Client):
         first, data = self._download(self._stub.FetchResult, request, "header")
         return Computed(data, messages.contributions(first.header.used))
 
+    def fetch_mask(self, task: ScoreTask) -> MaskSeed:
+        """Wait for the mask of a blinded task's scores."""
+        identifier = messages.identifier_bytes(task.identifier)
+        answer = self._call(self._stub.FetchMask, node_pb2.FetchMaskRequest(task_id=identifier))
+        return MaskSeed(answer.seed)
+
 
 class KeyHolderClient(_Client):
     """The key holder over gRPC; see :class:`hecf.protocol.ports.KeyHolder`."""
@@ -181,9 +187,9 @@ class KeyHolderClient(_Client):
         """Wait for the released Gram blocks."""
         return ReleasedBlocks.from_bytes(task, self._release(task))
 
-    def release_scores(self, task: ScoreTask) -> TopScores:
-        """Wait for the released best items."""
-        return top_scores_from_bytes(task, self._release(task))
+    def release_scores(self, task: ScoreTask) -> ReleasedScores:
+        """Wait for the released scores."""
+        return scores_from_bytes(task, self._release(task))
 
     def release_sum(self, task: SumTask) -> ReleasedSum:
         """Wait for a released sum."""

@@ -10,11 +10,12 @@ import hashlib
 import threading
 
 from hecf.errors import Conflict, InvalidInput, Mismatch, PermissionDenied, UnknownTask
+from hecf.he.blinding import MaskSeed
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
-from hecf.protocol.computation import Computed, check_part, parts_of
+from hecf.protocol.computation import Computed, Masked, check_part, parts_of
 from hecf.protocol.state import TaskState
-from hecf.protocol.tasks import GramTask, Part, Task, gram_plan
+from hecf.protocol.tasks import SCORES, GramTask, Part, ScoreTask, Task, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.computing import Computer
 from hecf.rpc.identity import Party
@@ -154,6 +155,31 @@ class ComputeNodeService:
             If a contribution does not come in time.
         """
         state = self._state(identifier)
+        data = self._result(state, result, active)
+        if isinstance(state.task, ScoreTask) and state.task.blinded:
+            data = Masked.from_bytes(data).product
+        used = {part: state.digest(part) for part in parts_of(state.task, result)}
+        return Computed(data, used)
+
+    def fetch_mask(self, party: Party, identifier: str, active: Active = always) -> MaskSeed:
+        """Wait for the scores of a blinded task and return the seed of their mask.
+
+        The same seed is returned every time, and it masks these scores only.
+
+        Raises
+        ------
+        UnknownTask
+            If there is no such task, or none of the caller's that is blinded.
+        PartyMissing
+            If a contribution does not come in time.
+        """
+        task = self._state(identifier).task
+        if not isinstance(task, ScoreTask) or not task.blinded or party.name not in task.recipients:
+            raise UnknownTask("no such task")
+        return Masked.from_bytes(self._result(self._state(identifier), SCORES, active)).seed
+
+    def _result(self, state: TaskState, result: str, active: Active) -> bytes:
+        """Wait for a result, compute it if it is not there yet, and return it as it is stored."""
         if result not in state.task.results:
             raise UnknownTask("no such task")
         self._board.wait(
@@ -161,13 +187,13 @@ class ComputeNodeService:
             lambda: ", ".join(state.missing) or "the key holder",
             active,
         )
+        identifier = state.task.identifier
         with self._computing:
             digest = self._results.get((identifier, result))
             if digest is None:
                 digest = self._compute(state, result, active)
                 self._results[identifier, result] = digest
-        used = {part: state.digest(part) for part in parts_of(state.task, result)}
-        return Computed(self._store.get(digest), used)
+        return self._store.get(digest)
 
     def close(self) -> None:
         """End every wait; calls that compute go on to their end."""

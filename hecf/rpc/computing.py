@@ -87,6 +87,11 @@ class LocalComputer:
         """Compute a result; once begun it goes on to its end."""
         evaluator = self._scheme.evaluator(self._parameters, public_key, self._random)
         computed = compute(
-            task, result, lambda part: self._store.get(parts[part]), self._scheme, evaluator
+            task,
+            result,
+            lambda part: self._store.get(parts[part]),
+            self._scheme,
+            evaluator,
+            self._random,
         )
         return self._store.put(computed.to_bytes())

@@ -9,16 +9,17 @@ from typing import Protocol
 import numpy as np
 
 from hecf.errors import Mismatch, PermissionDenied
+from hecf.he.blinding import BlindedProduct, BlindedResult
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
-from hecf.privacy.release import ReleaseGate, TopScores
+from hecf.privacy.release import ReleaseGate
 from hecf.protocol.computation import Computed, parts_of
 from hecf.protocol.ports import ComputeNode
-from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_to_bytes
+from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_to_bytes
 from hecf.protocol.tasks import SCORES, TOTAL, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import Party
@@ -31,8 +32,8 @@ class Releaser(Protocol):
         """Release one Gram block."""
         ...
 
-    def scores(self, task: ScoreTask, product: bytes) -> TopScores:
-        """Release the best items of every shopper."""
+    def scores(self, task: ScoreTask, product: bytes) -> ReleasedScores:
+        """Release the best items of every shopper, or all scores under a mask."""
         ...
 
     def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
@@ -70,12 +71,21 @@ class LocalReleaser:
         with self.measurements.stage("release"):
             return self._gate.gram(decrypted)
 
-    def scores(self, task: ScoreTask, product: bytes) -> TopScores:
-        """Decrypt scores and release the best."""
+    def scores(self, task: ScoreTask, product: bytes) -> ReleasedScores:
+        """Decrypt scores and release the best, or all of them as they are masked."""
+        if task.blinded:
+            return self._blinded(task, product)
         with self.measurements.stage("decrypt"):
             decrypted = self._decryptor.decrypt(self._scheme.product(task.plan, product))
         with self.measurements.stage("release"):
             return self._gate.top_scores(decrypted)
+
+    def _blinded(self, task: ScoreTask, product: bytes) -> BlindedResult:
+        with self.measurements.stage("decrypt"):
+            masked = BlindedProduct.from_bytes(task.plan, product)
+            decrypted = self._decryptor.decrypt_blinded(masked)
+        with self.measurements.stage("release"):
+            return self._gate.blinded(decrypted)
 
     def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
         """Decrypt a sum and release it."""
@@ -120,7 +130,9 @@ class KeyHolderService:
         self._debit = debit
         self._lock = threading.Lock()
         self._released: dict[str, bytes] = {}
-        self.released: dict[str, int] = {"gram numbers": 0, "shopper lists": 0, "sum numbers": 0}
+        self.released: dict[str, int] = dict.fromkeys(
+            ("gram numbers", "shopper lists", "masked rows", "sum numbers"), 0
+        )
 
     def release(self, party: Party, task: Task) -> bytes:
         """Release the results of a task to a recipient, once; later calls return the same bytes.
@@ -150,9 +162,9 @@ class KeyHolderService:
         if isinstance(task, ScoreTask):
             computed = self._fetch(task, SCORES)
             self._spend(task, 1)
-            top = self._releaser.scores(task, computed.data)
-            self.released["shopper lists"] += len(task.rows)
-            return top_scores_to_bytes(task, top)
+            scores = self._releaser.scores(task, computed.data)
+            self.released["masked rows" if task.blinded else "shopper lists"] += len(task.rows)
+            return scores_to_bytes(task, scores)
         computed = self._fetch(task, TOTAL)
         present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
         # An exact sum carries no noise of the key; it is entered, and spends nothing of tau.

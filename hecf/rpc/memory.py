@@ -7,10 +7,10 @@ counted, so a coalition behaves as it does over the network.
 from __future__ import annotations
 
 from hecf.errors import Mismatch
+from hecf.he.blinding import MaskSeed
 from hecf.measure import Measurements
-from hecf.privacy.release import TopScores
 from hecf.protocol.computation import Computed
-from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_from_bytes
+from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_from_bytes
 from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.authority import authorise
@@ -99,6 +99,12 @@ class MemoryComputeNode(_Link):
         used = messages.contributions(messages.contribution_messages(computed.used))
         return Computed(self._received(computed.data), used)
 
+    def fetch_mask(self, task: ScoreTask) -> MaskSeed:
+        """Wait for the mask of a blinded task's scores."""
+        self._enter("FetchMask")
+        seed = self._service.fetch_mask(self._party, task.identifier)
+        return MaskSeed(self._received(seed.data))
+
 
 class MemoryKeyHolder(_Link):
     """The key holder in this process; see :class:`hecf.protocol.ports.KeyHolder`."""
@@ -129,9 +135,9 @@ class MemoryKeyHolder(_Link):
         """Wait for the released Gram blocks."""
         return ReleasedBlocks.from_bytes(task, self._release(task))
 
-    def release_scores(self, task: ScoreTask) -> TopScores:
-        """Wait for the released best items."""
-        return top_scores_from_bytes(task, self._release(task))
+    def release_scores(self, task: ScoreTask) -> ReleasedScores:
+        """Wait for the released scores."""
+        return scores_from_bytes(task, self._release(task))
 
     def release_sum(self, task: SumTask) -> ReleasedSum:
         """Wait for a released sum."""

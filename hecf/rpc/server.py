@@ -102,6 +102,14 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
         for chunk in transfer.chunks(computed.data):
             yield node_pb2.FetchResultResponse(chunk=chunk)
 
+    def FetchMask(
+        self, request: node_pb2.FetchMaskRequest, context: Any
+    ) -> node_pb2.FetchMaskResponse:
+        """Wait for the mask of blinded scores."""
+        identifier = messages.identifier_text(request.task_id)
+        seed = self._service.fetch_mask(self._caller(context), identifier, context.is_active)
+        return node_pb2.FetchMaskResponse(seed=seed.data)
+
     def _caller(self, context: grpc.ServicerContext) -> Party:
         return caller(context, self._service.terms.identifier)
 

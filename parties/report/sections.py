@@ -7,6 +7,7 @@ from typing import Any
 
 from hecf.errors import InvalidInput
 from hecf.measure import STAGES
+from hecf.protocol.terms import BLINDED
 from parties.report import charts, figures, topology, words
 from parties.report.markup import Column, Content, Markup, name, paragraph, table, tag
 from parties.report.summary import Summary
@@ -14,7 +15,7 @@ from parties.report.summary import Summary
 
 def holdings(results: Mapping[str, Any], summary: Summary) -> Markup:
     """Say who holds what, sees what, and must never see what; and what breaks the promise."""
-    described = words.roles(summary.encrypted)
+    described = words.roles(summary.encrypted, results["topology"])
     for process in results["processes"]:
         if process["role"] not in described:
             raise InvalidInput(
@@ -45,7 +46,7 @@ def holdings(results: Mapping[str, Any], summary: Summary) -> Markup:
         table("Roles and their limits", columns, rows, stacked=True),
         _parties(results, described),
         tag("h3", f"Topology: {results['topology']}"),
-        topology.drawing(len(retailers), summary.encrypted),
+        topology.drawing(len(retailers), summary.encrypted, results["topology"] == BLINDED),
         paragraph(*promise, tag("strong", "Who decrypts. "), kept.decrypts),
         paragraph(tag("strong", "What breaks it. "), kept.broken_by),
         paragraph(

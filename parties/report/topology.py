@@ -5,14 +5,16 @@ from __future__ import annotations
 from parties.report.markup import Markup, picture, tag
 
 
-def drawing(retailers: int, encrypted: bool) -> Markup:
-    """Draw the coalition-key topology and the collusion that breaks it.
+def drawing(retailers: int, encrypted: bool, blinded: bool) -> Markup:
+    """Draw a topology with one key holder and the collusion that breaks it.
 
     Parameters
     ----------
     retailers : int
     encrypted : bool
         Whether what flows is encrypted; otherwise it is called plain numbers.
+    blinded : bool
+        Whether the node gives masks of scores to the retailers.
     """
     flowing = "ciphertexts" if encrypted else "plain numbers"
     results = "encrypted results" if encrypted else "plain results"
@@ -23,6 +25,7 @@ def drawing(retailers: int, encrypted: bool) -> Markup:
         else ("not encrypted:", "nothing is hidden here")
     )
     without = "has no key" if encrypted else "reads everything"
+    masks = "The node gives the retailers the masks of their scores. " if blinded else ""
     shapes = [
         tag("rect", x="208", y="6", width="160", height="208", rx="6", class_="danger"),
         *_box(2, 62, 112, 92, "Retailers", f"{retailers} of them,", "data stays home"),
@@ -34,6 +37,7 @@ def drawing(retailers: int, encrypted: bool) -> Markup:
         _text(301, 114, results, "quiet"),
         *_arrow("M219 172 L124 138", "114,134.5 124.5,133.5 121.5,142"),
         _text(152, 190, "released results", "quiet"),
+        *(_MASKS if blinded else ()),
         _text(288, 231, danger[0], "danger-text"),
         _text(288, 246, danger[1], "danger-text"),
     ]
@@ -41,7 +45,8 @@ def drawing(retailers: int, encrypted: bool) -> Markup:
     return picture(
         f"Diagram. {retailers} retailers keep their data and send {flowing} to the compute node, "
         f"which {without}. The node passes {results} to the key holder, which {key} and gives "
-        f"released results to the retailers. Node and key holder together: {' '.join(danger)}.",
+        f"released results to the retailers. {masks}"
+        f"Node and key holder together: {' '.join(danger)}.",
         image,
         class_="topology",
     )
@@ -73,3 +78,9 @@ def _arrow(path: str, head: str) -> list[Markup]:
 
 def _text(x: int, y: int, content: str, style: str) -> Markup:
     return tag("text", content, x=str(x), y=str(y), text_anchor="middle", class_=style)
+
+
+_MASKS = (
+    *_arrow("M219 70 L124 104", "114,107.6 124.4,108.4 121.4,100"),
+    _text(186, 100, "masks", "quiet"),
+)

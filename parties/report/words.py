@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hecf.errors import InvalidInput
+from hecf.protocol.terms import BLINDED, COALITION_KEY
 from parties.report import figures
 
 
@@ -78,15 +79,40 @@ _UNENCRYPTED_HOLDER = RoleWords(
     _ROLES[KEY_HOLDER].never,
 )
 
+_MASKED_HOLDER = RoleWords(
+    "Key holder",
+    _ROLES[KEY_HOLDER].holds,
+    "Products of embeddings by position, before their release; scores only under masks that it "
+    "does not have, which look like noise",
+    "Any ciphertext that a retailer uploads, any score of a member, the pseudonym key, any name of "
+    "a member or item",
+)
+_MASKED_RETAILER = RoleWords(
+    "Retailer",
+    _ROLES[RETAILER].holds,
+    "The released products of all embeddings, all scores of its own members, from which their "
+    "combined embedding follows, which members another retailer asks about, and the size of its "
+    "catalogue",
+    _ROLES[RETAILER].never,
+)
+
 TOPOLOGIES: Mapping[str, TopologyWords] = MappingProxyType(
     {
-        "coalition-key": TopologyWords(
+        BLINDED: TopologyWords(
+            "One key holder, separate from the compute node, decrypts results of the agreed tasks. "
+            "Scores it decrypts under a mask that the compute node gives to the receiving "
+            "retailer only, so it reads none of them.",
+            "The compute node and the key holder colluding: the one has every retailer's "
+            "ciphertexts and every mask, the other the key, so together they could read all that "
+            "was uploaded.",
+        ),
+        COALITION_KEY: TopologyWords(
             "One key holder, separate from the compute node, decrypts results of the agreed tasks "
             "and nothing else.",
             "The compute node and the key holder colluding: the one has every retailer's "
             "ciphertexts, the other the key to them, so together they could read all that was "
             "uploaded.",
-        )
+        ),
     }
 )
 
@@ -96,7 +122,7 @@ _STAGES = {
     "transfer": "Uploads and downloads between parties",
     "compute": "The compute node multiplies and adds ciphertexts",
     "decrypt": "The key holder decrypts results",
-    "release": "The key holder adds noise, rounds, and picks the best items",
+    "release": "The key holder adds noise, and rounds and picks from what it can read",
 }
 _UNENCRYPTED_STAGES = {
     "encode": "Numbers are checked",
@@ -107,11 +133,13 @@ _UNENCRYPTED_STAGES = {
 }
 
 
-def roles(encrypted: bool) -> Mapping[str, RoleWords]:
+def roles(encrypted: bool, topology: str) -> Mapping[str, RoleWords]:
     """Describe the roles, truthfully also for a run without encryption."""
+    blinded = {KEY_HOLDER: _MASKED_HOLDER, RETAILER: _MASKED_RETAILER}
+    described = _ROLES | (blinded if topology == BLINDED else {})
     if encrypted:
-        return _ROLES
-    return _ROLES | {COMPUTE_NODE: _UNENCRYPTED_NODE, KEY_HOLDER: _UNENCRYPTED_HOLDER}
+        return described
+    return described | {COMPUTE_NODE: _UNENCRYPTED_NODE, KEY_HOLDER: _UNENCRYPTED_HOLDER}
 
 
 def stages(encrypted: bool) -> Mapping[str, str]:

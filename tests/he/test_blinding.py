@@ -39,7 +39,7 @@ from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate
 
 SCHEMES = ["ckks", "clear"]
-GATE = ReleaseGate(ReleasePolicy(2, 5), secrets.token_bytes)
+GATE = ReleaseGate(ReleasePolicy(2, 5, blinded=True), secrets.token_bytes)
 
 
 def seed(number: int = 1) -> MaskSeed:

@@ -69,7 +69,7 @@ def results() -> dict[str, Any]:
             "statistical_bits": 30,
             "releases": 4096,
         },
-        "topology": "coalition-key",
+        "topology": "coalition-key-blinded",
         "saw": {name: [f"{row} things", "and no more"] for row, name in enumerate(parties)},
         "seconds_by_process": spent,
         "example": {

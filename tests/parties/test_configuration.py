@@ -178,6 +178,7 @@ def test_terms_carry_the_configuration(tmp_path: Path) -> None:
         directory="b" * 64,
         factors=8,
         ridge=1.0,
+        topology="coalition-key",
     )
     with pytest.raises(ConfigurationError, match="got 99, expected at least"):
         configuration.terms("a" * 32, 99, "b" * 64)
@@ -223,7 +224,9 @@ factors = 8 => factors = true :: coalition.factors | True | integer
 factors = 8 => factors = 0 :: factors | got 0 | 1 to 1024
 ridge = 1 => ridge = nan :: coalition.ridge | nan | finite
 "clear" => "rot13" :: coalition.scheme | 'rot13' | 'ckks' or 'clear'
-"coalition-key" => "threshold" :: coalition.topology | 'threshold' | 'coalition-key'
+"coalition-key" => "threshold" :: topology | not built | got 'threshold' | coalition-key
+"coalition-key" => "own-key" :: topology | in the library | got 'own-key' | coalition-key
+"coalition-key" => "shared" :: topology | got 'shared' | coalition-key
 name = "loyal" => name = {} :: coalition.name | {} | string
 path = "members.csv" => :: members.source | neither | source or path
 [members] => [members]⏎source = "complete-journey" :: members.source | both | source or path

@@ -75,7 +75,7 @@ def check_names(results: dict[str, Any], scheme: str) -> None:
     """The names that scripts rely on; additions are allowed."""
     names = {"data", "processes", "targets", "agreement", "seconds", "bytes", "parameters"}
     assert names | {"topology"} <= results.keys()
-    assert results["topology"] == "coalition-key"
+    assert results["topology"] == "coalition-key-blinded"
     data = results["data"]
     assert data["source"] == "complete-journey"
     assert {"shoppers", "held_out"} <= data.keys()

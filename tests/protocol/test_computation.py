@@ -2,20 +2,36 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hecf.errors import HecfError, InvalidInput, MalformedMessage, Mismatch, UnknownTask
+from hecf.errors import (
+    HecfError,
+    InvalidInput,
+    MalformedMessage,
+    Mismatch,
+    ReleaseRefused,
+    UnknownTask,
+)
+from hecf.he.blinding import BlindedDecryption, BlindedProduct, BlindedResult
 from hecf.he.clear_matrices import ClearProduct
+from hecf.he.keys import Decrypted
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Evaluator, Scheme, scheme_by_name
-from hecf.privacy.release import TopScores
-from hecf.protocol.computation import check_part, compute
-from hecf.protocol.released import ReleasedBlocks, top_scores_from_bytes, top_scores_to_bytes
+from hecf.privacy.release import ReleaseGate, TopScores
+from hecf.protocol.computation import Masked, check_part, compute
+from hecf.protocol.released import (
+    ReleasedBlocks,
+    scores_from_bytes,
+    scores_to_bytes,
+    top_scores_from_bytes,
+    top_scores_to_bytes,
+)
 from hecf.protocol.tasks import MODEL, SCORES, GramTask, Part, ScoreTask
-from hecf.protocol.terms import Terms
+from hecf.protocol.terms import BLINDED, COALITION_KEY, Terms
 
 TERMS = Terms(
     coalition="loyal",
@@ -26,6 +42,7 @@ TERMS = Terms(
     directory="1" * 64,
     factors=4,
     top_k=5,
+    topology=COALITION_KEY,
 )
 GRAM = GramTask(TERMS)
 ROWS = (3, 50, 51, 299)
@@ -58,7 +75,7 @@ def uploads(
 def test_blocks_are_numpys(embeddings: dict[str, np.ndarray], evaluator: Evaluator) -> None:
     read = uploads(GRAM, {part: embeddings[part[0]] for part in GRAM.parts})
     for (first, second), result in zip(GRAM.pairs, GRAM.results, strict=True):
-        product = compute(GRAM, result, read, SCHEME, evaluator)
+        product = compute(GRAM, result, read, SCHEME, evaluator, secrets.token_bytes)
         assert isinstance(product, ClearProduct)
         expected = np.einsum("ni,nj->ij", embeddings[first], embeddings[second])
         assert np.allclose(product.values, expected, atol=1e-14)
@@ -76,7 +93,7 @@ def test_scores_are_numpys(evaluator: Evaluator) -> None:
     def read(part: Part) -> bytes:
         return model.to_bytes(SCORE.plan) if part == ("butcher", MODEL) else operands(part)
 
-    product = compute(SCORE, SCORES, read, SCHEME, evaluator)
+    product = compute(SCORE, SCORES, read, SCHEME, evaluator, secrets.token_bytes)
     assert isinstance(product, ClearProduct)
     expected = [
         [
@@ -99,7 +116,46 @@ def test_results_that_a_task_does_not_have_are_refused(
         raise AssertionError("nothing may be read")
 
     with pytest.raises(UnknownTask, match="no such result"):
-        compute(task, result, never, SCHEME, evaluator)
+        compute(task, result, never, SCHEME, evaluator, secrets.token_bytes)
+
+
+def test_blinded_scores_are_kept_in_one_piece_with_their_seed(evaluator: Evaluator) -> None:
+    task = ScoreTask(replace(TERMS, topology=BLINDED), "butcher", ROWS, 25)
+    assert task.blinded
+    assert task.identifier != SCORE.identifier
+    items = np.zeros((4, 25))
+    items[0] = 0.5
+    model = ItemModel(items, np.zeros(25)).to_bytes(task.plan)
+    operands = uploads(task, {(name, LEFT): np.full((4, 4), 0.25) for name in task.sources})
+
+    def read(part: Part) -> bytes:
+        return model if part[1] == MODEL else operands(part)
+
+    made = [compute(task, SCORES, read, SCHEME, evaluator, secrets.token_bytes) for _ in range(2)]
+    assert all(isinstance(one, Masked) for one in made)
+    # Computed again it is masked again: no seed meets two results.
+    assert made[0].to_bytes()[:32] != made[1].to_bytes()[:32]
+    kept = Masked.from_bytes(made[0].to_bytes())
+    decryptor = SCHEME.decryptor(SCHEME.generate_keys(task.plan.parameters)[0])
+    opened = decryptor.decrypt_blinded(BlindedProduct.from_bytes(task.plan, kept.product))
+    gate = ReleaseGate(task.terms.release_policy, secrets.token_bytes)
+    released = scores_from_bytes(task, scores_to_bytes(task, gate.blinded(opened)))
+    assert isinstance(released, BlindedResult)
+    assert np.allclose(released.unblind(kept.seed), 2 * 0.25 * 0.5, atol=1e-12)
+    # Neither the seed nor the ciphertext is printed.
+    assert kept.seed.data.hex() not in repr(kept)
+    assert len(repr(kept)) < 100
+
+
+def test_a_coalition_that_blinds_releases_no_readable_scores() -> None:
+    blinded = replace(TERMS, topology=BLINDED).release_policy
+    plan = SCORE.plan
+    exact = Decrypted(plan, np.zeros((plan.left, plan.right)))
+    masked = BlindedDecryption(plan, np.zeros(plan.constant_shape, dtype=np.uint32))
+    with pytest.raises(ReleaseRefused, match="under a mask"):
+        ReleaseGate(blinded, secrets.token_bytes).top_scores(exact)
+    with pytest.raises(ReleaseRefused, match="best items"):
+        ReleaseGate(TERMS.release_policy, secrets.token_bytes).blinded(masked)
 
 
 def test_parts_are_checked_before_they_are_stored() -> None:

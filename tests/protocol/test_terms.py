@@ -39,6 +39,7 @@ OTHERS: dict[str, Any] = {
     "releases": 4097,
     "minimum_shoppers": 99,
     "minimum_contributors": 3,
+    "topology": "coalition-key",
     "epsilon": 2.0,
     "delta": 1e-7,
     "clip": 2.5,

@@ -107,8 +107,9 @@ def test_a_clear_coalition_equals_the_pooled_program(tmp_path: Path, kind: str) 
             assert largest_difference(result, different.scores(name, result.rows)) > 1e-3
 
 
-def test_an_encrypted_coalition_is_within_a_thousandth(tmp_path: Path) -> None:
-    terms = make_terms(scheme="ckks", shoppers=180, factors=5, top_k=6)
+@pytest.mark.parametrize("topology", ["coalition-key", "coalition-key-blinded"])
+def test_an_encrypted_coalition_is_within_a_thousandth(tmp_path: Path, topology: str) -> None:
+    terms = make_terms(scheme="ckks", shoppers=180, factors=5, top_k=6, topology=topology)
     counts, found = run(terms, tmp_path)
     pooled = Pooled(terms, counts, "binary")
     for name, result in found.items():

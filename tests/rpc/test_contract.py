@@ -21,6 +21,7 @@ from hecf.errors import (
     PermissionDenied,
     UnknownTask,
 )
+from hecf.he.blinding import BlindedProduct, BlindedResult, MaskSeed
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.product.plan import ProductPlan
@@ -295,6 +296,73 @@ def test_released_scores_equal_the_clear_twin(start: Open, scheme: str) -> None:
     again = coalition.key_holder("birch").release_scores(task)
     np.testing.assert_array_equal(again.scores, top.scores)
     assert [debit[0] for debit in coalition.debits] == [task.identifier]
+
+
+def blinded_scores(coalition: Coalition) -> tuple[ScoreTask, np.ndarray]:
+    """A complete score task of a coalition that blinds, and its scores in clear."""
+    random = np.random.default_rng(6)
+    task = ScoreTask(coalition.terms, "birch", ROWS, ITEMS)
+    shares = {name: random.uniform(-0.4, 0.4, (4, len(ROWS))) for name in task.sources}
+    items, bias = unit_item_model(random, 4, ITEMS)
+    coalition.publish()
+    coalition.node("birch").declare(task)
+    coalition.node("birch").contribute(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    for name, share in shares.items():
+        coalition.node(name).contribute(task, LEFT, operand(coalition, task, LEFT, share))
+    return task, sum(shares.values()).T @ items + bias
+
+
+@pytest.mark.parametrize("scheme", ["clear", "ckks"])
+def test_blinded_scores_are_read_by_their_target_only(start: Open, scheme: str) -> None:
+    coalition = start(scheme=scheme, topology="coalition-key-blinded")
+    task, exact = blinded_scores(coalition)
+    released = coalition.key_holder("birch").release_scores(task)
+    assert isinstance(released, BlindedResult)
+    seed = coalition.node("birch").fetch_mask(task)
+    bound = task.plan.error_bound + 9 * task.plan.flooding + CLEAR_TOLERANCE
+    assert np.abs(released.unblind(seed) - exact).max() <= bound
+    # What the key holder has and hands on is not the scores.
+    unread = released.unblind(MaskSeed(bytes(32)))
+    assert np.abs(unread - exact).max() > 1
+    assert abs(np.corrcoef(unread.ravel(), exact.ravel())[0, 1]) < 5 / exact.size**0.5
+    # The same bytes and the same mask again, and one charge of the budget.
+    again = coalition.key_holder("birch").release_scores(task)
+    assert isinstance(again, BlindedResult)
+    np.testing.assert_array_equal(again.words, released.words)
+    assert coalition.node("birch").fetch_mask(task) == seed
+    assert len(coalition.recorded) == 1
+    # Nobody else gets the mask, the key holder least of all, or the scores.
+    for name in ("alder", "cedar"):
+        with pytest.raises(UnknownTask, match="no such task"):
+            coalition.node(name).fetch_mask(task)
+        with pytest.raises(PermissionDenied):
+            coalition.key_holder(name).release_scores(task)
+    with pytest.raises(PermissionDenied):
+        coalition.node(KEY_HOLDER).fetch_mask(task)
+
+
+def test_the_key_holder_is_sent_no_mask(start: Open) -> None:
+    """What it fetches is the masked product, and nothing of the seed is in it."""
+    coalition = start(topology="coalition-key-blinded")
+    task, exact = blinded_scores(coalition)
+    seed = coalition.node("birch").fetch_mask(task)
+    fetched = coalition.node(KEY_HOLDER).fetch(task, SCORES).data
+    product = BlindedProduct.from_bytes(task.plan, fetched)
+    assert seed.data not in fetched
+    # The scheme is clear, so without its mask the product would be readable.
+    bare = BlindedResult(task.plan, product.constant)
+    assert np.abs(bare.unblind(seed) - exact).max() < CLEAR_TOLERANCE
+    assert np.abs(bare.unblind(MaskSeed(bytes(32))) - exact).max() > 1
+
+
+def test_there_is_no_mask_where_nothing_is_blinded(coalition: Coalition) -> None:
+    task = ScoreTask(coalition.terms, "cedar", ROWS, ITEMS)
+    coalition.node("cedar").declare(task)
+    with pytest.raises(UnknownTask, match="no such task"):
+        coalition.node("cedar").fetch_mask(task)
+    blinding = make_terms(topology="coalition-key-blinded")
+    with pytest.raises(UnknownTask, match="no such task"):
+        coalition.node("cedar").fetch_mask(ScoreTask(blinding, "cedar", ROWS, ITEMS))
 
 
 @pytest.mark.parametrize("scheme", ["clear", "ckks"])

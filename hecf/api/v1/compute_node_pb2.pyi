@@ -370,3 +370,47 @@ class FetchResultResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___FetchResultResponse: _TypeAlias = FetchResultResponse  # noqa: Y015
+
+@_typing.final
+class FetchMaskRequest(_message.Message):
+    """FetchMaskRequest names a task whose result is blinded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.bytes
+    """Identifier of the task, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchMaskRequest: _TypeAlias = FetchMaskRequest  # noqa: Y015
+
+@_typing.final
+class FetchMaskResponse(_message.Message):
+    """FetchMaskResponse carries the mask of the result."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEED_FIELD_NUMBER: _builtins.int
+    seed: _builtins.bytes
+    """What the mask expands from, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        seed: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchMaskResponse: _TypeAlias = FetchMaskResponse  # noqa: Y015

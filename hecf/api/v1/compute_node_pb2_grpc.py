@@ -65,6 +65,11 @@ class ComputeNodeServiceStub(object):
                 request_serializer=hecf_dot_v1_dot_compute__node__pb2.FetchResultRequest.SerializeToString,
                 response_deserializer=hecf_dot_v1_dot_compute__node__pb2.FetchResultResponse.FromString,
                 _registered_method=True)
+        self.FetchMask = channel.unary_unary(
+                '/hecf.v1.ComputeNodeService/FetchMask',
+                request_serializer=hecf_dot_v1_dot_compute__node__pb2.FetchMaskRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.FetchMaskResponse.FromString,
+                _registered_method=True)
 
 
 class ComputeNodeServiceServicer(object):
@@ -113,6 +118,13 @@ class ComputeNodeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchMask(self, request, context):
+        """FetchMask waits for the mask of a blinded result. The result's recipients only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ComputeNodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +157,11 @@ def add_ComputeNodeServiceServicer_to_server(servicer, server):
                     servicer.FetchResult,
                     request_deserializer=hecf_dot_v1_dot_compute__node__pb2.FetchResultRequest.FromString,
                     response_serializer=hecf_dot_v1_dot_compute__node__pb2.FetchResultResponse.SerializeToString,
+            ),
+            'FetchMask': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchMask,
+                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.FetchMaskRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.FetchMaskResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +327,33 @@ class ComputeNodeService(object):
             '/hecf.v1.ComputeNodeService/FetchResult',
             hecf_dot_v1_dot_compute__node__pb2.FetchResultRequest.SerializeToString,
             hecf_dot_v1_dot_compute__node__pb2.FetchResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchMask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hecf.v1.ComputeNodeService/FetchMask',
+            hecf_dot_v1_dot_compute__node__pb2.FetchMaskRequest.SerializeToString,
+            hecf_dot_v1_dot_compute__node__pb2.FetchMaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

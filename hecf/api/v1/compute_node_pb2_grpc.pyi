@@ -45,6 +45,8 @@ class ComputeNodeServiceStub:
     """Contribute uploads the caller's part of a task. Retailers only."""
     FetchResult: _grpc.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]
     """FetchResult waits for a result and downloads it. Key holder only."""
+    FetchMask: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.FetchMaskRequest, _compute_node_pb2.FetchMaskResponse]
+    """FetchMask waits for the mask of a blinded result. The result's recipients only."""
 
 @_typing.type_check_only
 class ComputeNodeServiceAsyncStub(ComputeNodeServiceStub):
@@ -63,6 +65,8 @@ class ComputeNodeServiceAsyncStub(ComputeNodeServiceStub):
     """Contribute uploads the caller's part of a task. Retailers only."""
     FetchResult: _aio.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]  # type: ignore[assignment]
     """FetchResult waits for a result and downloads it. Key holder only."""
+    FetchMask: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.FetchMaskRequest, _compute_node_pb2.FetchMaskResponse]  # type: ignore[assignment]
+    """FetchMask waits for the mask of a blinded result. The result's recipients only."""
 
 class ComputeNodeServiceServicer(metaclass=_abc_1.ABCMeta):
     """ComputeNodeService is what retailers and the key holder ask of the compute node."""
@@ -114,5 +118,13 @@ class ComputeNodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_compute_node_pb2.FetchResultResponse], _abc.AsyncIterator[_compute_node_pb2.FetchResultResponse]]:
         """FetchResult waits for a result and downloads it. Key holder only."""
+
+    @_abc_1.abstractmethod
+    def FetchMask(
+        self,
+        request: _compute_node_pb2.FetchMaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compute_node_pb2.FetchMaskResponse, _abc.Awaitable[_compute_node_pb2.FetchMaskResponse]]:
+        """FetchMask waits for the mask of a blinded result. The result's recipients only."""
 
 def add_ComputeNodeServiceServicer_to_server(servicer: ComputeNodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,7 +12,7 @@ from hecf.he.product.plan import ProductPlan
 from hecf.he.product.planner import plan_score
 from hecf.protocol.tasks.gram import gram_plan
 from hecf.protocol.tasks.identity import Part, check_retailer, digest
-from hecf.protocol.terms import Terms
+from hecf.protocol.terms import BLINDED, Terms
 
 SCORE_PRECISION = 2.0**-20
 """Largest standard deviation of a released score, where item columns have 1-norm 1."""
@@ -110,6 +110,11 @@ class ScoreTask:
             releases=terms.releases,
             parameters=gram_plan(terms).parameters,
         )
+
+    @property
+    def blinded(self) -> bool:
+        """Whether the scores are decrypted under a mask that only the target can take off."""
+        return self.terms.topology == BLINDED
 
     @property
     def sources(self) -> tuple[str, ...]:
