@@ -35,6 +35,7 @@ EVENTS: Mapping[str, str | None] = MappingProxyType(
         _NODE + "AwaitTask": None,
         _NODE + "Contribute": "contribute",
         _NODE + "FetchResult": "fetch",
+        _NODE + "FetchMask": "fetch mask",
         _HOLDER + "Join": "join",
         _HOLDER + "GetPublicKey": "fetch key",
         _HOLDER + "Release": "release",

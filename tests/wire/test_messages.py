@@ -57,6 +57,11 @@ DIFFERENCES = [
     ({"minimum_contributors": 3}, "fingerprint of the terms"),
     ({"top_k": 6}, "fingerprint of the terms"),
     ({"ridge": 0.2}, "fingerprint of the terms"),
+    ({"topology": "coalition-key"}, "fingerprint of the terms"),
+    (
+        {"epsilon": 2.0, "delta": 1e-7, "clip": 2.5, "noise_multiplier": 4.1},
+        "fingerprint of the terms",
+    ),
     ({"decay": 0.4}, "fingerprint of the terms"),
     ({"retailers": ("butcher", "grocer", "florist")}, "fingerprint of the terms"),
 ]
