@@ -330,7 +330,7 @@ def test_blinded_scores_are_read_by_their_target_only(start: Open, scheme: str) 
     assert isinstance(again, BlindedResult)
     np.testing.assert_array_equal(again.words, released.words)
     assert coalition.node("birch").fetch_mask(task) == seed
-    assert len(coalition.recorded) == 1
+    assert [debit[0] for debit in coalition.debits] == [task.identifier]
     # Nobody else gets the mask, the key holder least of all, or the scores.
     for name in ("alder", "cedar"):
         with pytest.raises(UnknownTask, match="no such task"):

@@ -56,9 +56,9 @@ def test_the_canary_stays_below_the_bound_and_reaches_it(multiplier: float, rele
     assert found >= limit - 5 * error
 
 
-def test_half_the_noise_would_exceed_the_bound() -> None:
+def test_a_quarter_of_the_noise_would_exceed_the_bound() -> None:
     limit = bound(2.0)
-    assert area(1.0) > limit + 5 * standard_error(limit, TRIALS, TRIALS)
+    assert area(0.5) > limit + 5 * standard_error(limit, TRIALS, TRIALS)
 
 
 def test_the_bound_is_that_of_two_normal_distributions() -> None:
