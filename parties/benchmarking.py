@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hecf.errors import ConfigurationError
 
-MODULES = ("score", "gram", "similarity", "summation", "encryption")
+MODULES = ("score", "gram", "similarity", "summation", "encryption", "coalition")
 """Modules of the package ``benchmarks`` that define jobs."""
 
 

@@ -242,6 +242,8 @@ def _results(
         "agreement": reference["agreement"],
         "seconds": {
             "total": outcome.seconds,
+            # Who joins last waits for nobody.
+            "taking_part": min(each["seconds_taking_part"] for each in retailers.values()),
             "clear": reference["seconds"],
             **{
                 stage: sum(summary["seconds"][stage] for summary in summaries.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from typing import Any
@@ -106,12 +107,15 @@ def run(
     """
     data = load(kit)
     embedding = LocalEmbedding.fit(data.training, kit.terms.factors, kind=_weighting(kit))
+    start = time.perf_counter()
     with ExitStack() as pools:
         retailer = VerticalRetailer(
             kit.terms, kit.party.name, node, key_holder, measurements, _encryptor(kit, pools)
         )
         recommendations = retailer.run(embedding, data.rows)
+    seconds = time.perf_counter() - start
     summary = _summary(kit, data, recommendations, measurements)
+    summary["seconds_taking_part"] = seconds
     with writing or nullcontext():
         _write_recommendations(kit, data, recommendations)
         write_private(kit.output / SUMMARY, json.dumps(summary, indent=1).encode())

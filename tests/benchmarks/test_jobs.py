@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import pytest
 
+from benchmarks.coalition import training_grpc
 from benchmarks.harness import Result, alternate
+from parties import demo
 from parties.benchmarking import MODULES
+from parties.demo import DemoOptions
 
 JOBS = [job for name in MODULES for job in import_module(f"benchmarks.{name}").JOBS]
 NAMES = {
@@ -21,12 +25,40 @@ NAMES = {
     "sum-bytes",
     "encrypt-public",
     "encrypt-secret",
+    "training-grpc",
+    "node-memory",
 }
 
 
 def test_the_jobs_are_the_documented_ones():
     assert {job.name for job in JOBS} == NAMES
     assert len(JOBS) == len(NAMES)
+
+
+def of_a_demonstration(options: DemoOptions, progress: object) -> dict[str, Any]:
+    """Results of six processes, which ``tests/integration`` starts and judges."""
+    seconds = {"memory": 2.0, "grpc": 2.5}[options.transport]
+    if options.scheme == "clear":
+        seconds /= 10
+    return {
+        "seconds": {"taking_part": seconds, "clear": 0.1},
+        "bytes": {"grocer": {"sent": 100, "received": 200}},
+        "agreement": {"max_abs_score_error": 1e-6},
+        "parameters": {"ring_degree": 8192},
+        "data": {"shoppers": options.shoppers},
+        "targets": {},
+    }
+
+
+@pytest.fixture(autouse=True)
+def demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "run", of_a_demonstration)
+
+
+def test_training_is_compared_with_the_same_in_memory():
+    result = training_grpc(True)
+    assert (result.ratio, result.met) == (1.25, True)
+    assert result.details["seconds_grpc_in_clear"] == 0.25
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
