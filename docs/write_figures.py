@@ -53,11 +53,12 @@ def bench_figures(results: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for result in results["results"]:
-        met = "yes" if result["met"] else "**no**"
+        mark = "" if result["mark"] is None else f"{result['mark']:.3g}"
+        met = "" if not mark else "yes" if result["met"] else "**no**"
         lines.append(
             f"| `{result['job']}` | {_seconds(result['seconds'])} "
             f"| {result['baseline']}: {_seconds(result['baseline_seconds'])} "
-            f"| {result['ratio']:.3g} | {result['mark']:.3g} | {met} | {result['error']:.0e} |"
+            f"| {result['ratio']:.3g} | {mark} | {met} | {result['error']:.0e} |"
         )
     machine = results["machine"]
     lines += [

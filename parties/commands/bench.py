@@ -1,20 +1,38 @@
-"""``hecf bench``."""
+"""``hecf bench``, and ``hecf bench compare``."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from parties.commands.guard import check_target, guarded
 from parties.lifetime import raise_on_signals
 
 
+class _RunByDefault(TyperGroup):
+    """Takes jobs where other groups want the name of a command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `run` in front of what names no command."""
+        if not args or args[0] not in {*self.commands, "--help"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+bench = typer.Typer(
+    cls=_RunByDefault,
+    help="Measure what encryption costs, beside baselines in the same run.",
+)
+
+
+@bench.command()
 @guarded
-def bench(
+def run(
     jobs: Annotated[list[str] | None, typer.Argument(help="Jobs; all by default.")] = None,
     quick: Annotated[bool, typer.Option(help="Small sizes, to see that it runs.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write results here.")] = None,
@@ -30,3 +48,15 @@ def bench(
     benchmarking.show(found, Console())
     if json_path is not None:
         write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+
+
+@bench.command()
+@guarded
+def compare(
+    first: Annotated[Path, typer.Argument(help="Results of a run, by --json.")],
+    second: Annotated[Path, typer.Argument(help="Results of a later run.")],
+) -> None:
+    """Say which jobs became cheaper or dearer, by their ratios to the baselines."""
+    from parties import comparison
+
+    comparison.show(comparison.compare(first, second), Console())
