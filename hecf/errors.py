@@ -11,6 +11,8 @@
     ├── PermissionDenied      the authenticated party may not do this
     ├── UnknownTask           no such task is visible to the caller
     ├── Conflict              a task or contribution exists already with other content
+    ├── Replayed              a contribution was used before, or belongs elsewhere
+    ├── TaskEnded             a task was aborted or has expired
     ├── PartyMissing          a party that is needed did not act in time
     ├── LimitExceeded         a size, count or budget is exhausted
     ├── ReleaseRefused        the release gate does not let a result out
@@ -92,6 +94,14 @@ class UnknownTask(HecfError):
 
 class Conflict(HecfError):
     """A task or contribution exists already with other content."""
+
+
+class Replayed(HecfError):
+    """A contribution was used before, or was made for another task."""
+
+
+class TaskEnded(HecfError):
+    """A task was aborted or has expired; there will be no result."""
 
 
 class PartyMissing(HecfError):

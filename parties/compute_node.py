@@ -10,6 +10,7 @@ from hecf.rpc.audit import AuditLog
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import AuditedComputer, Computer
 from hecf.rpc.server import Server
+from hecf.rpc.sqlite_tasks import SqliteTaskStore
 from hecf.rpc.store import BlockStore
 from parties.auditing import audit_path
 from parties.computation_worker import WorkerComputer
@@ -18,21 +19,22 @@ from parties.metrics import Operations
 from parties.renewal import IdentityFiles
 
 BLOCKS = "blocks"
+TASKS = "tasks.sqlite"
 
 
 def make_store(kit: Kit) -> BlockStore:
-    """Build the store of a kit, empty."""
-    store = BlockStore(kit.state / BLOCKS)
-    store.clear()
-    return store
+    """Build the store of a kit."""
+    return BlockStore(kit.state / BLOCKS)
 
 
 def make_service(kit: Kit, store: BlockStore, computer: Computer) -> ComputeNodeService:
-    """Build the service of a kit."""
+    """Build the service of a kit, which goes on where the last one with this state was."""
     return ComputeNodeService(
         kit.terms,
         store,
         computer,
+        tasks=SqliteTaskStore(kit.state / TASKS, kit.terms),
+        task_seconds=kit.configuration.limits.task_seconds,
         patience_seconds=kit.configuration.limits.patience_seconds,
         measurements=Measurements(),
     )

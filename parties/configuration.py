@@ -220,6 +220,7 @@ class LimitsSection(Section):
     """``[limits]``: what a party waits for and accepts at most (controls C06 and C26)."""
 
     patience_seconds: float = Field(default=120.0, gt=0, le=86_400)
+    task_seconds: float = Field(default=604_800.0, gt=0, le=31_536_000)
     message_megabytes: int = Field(default=4, ge=1, le=64)
     upload_megabytes: int = Field(default=1024, ge=1, le=1 << 20)
     concurrent_calls: int = Field(default=32, ge=1, le=1024)

@@ -12,6 +12,7 @@ from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
+from hecf.rpc.release_store import SqliteReleaseStore
 from parties import compute_node, key_holder, retailer
 from parties.key_epochs import debit_under, key_store, ledger_file
 from parties.kit import Kit
@@ -54,6 +55,8 @@ def run(
         holder_node,
         LocalReleaser(holder_kit.terms, store.secret(), secrets.token_bytes, holder_measurements),
         debit_under(store, ledger_file(holder_kit)),
+        patience_seconds=holder_kit.configuration.limits.patience_seconds,
+        releases=SqliteReleaseStore(holder_kit.state / key_holder.RELEASES),
     )
     holder_node.join(holder_kit.terms)
     holder_node.publish_key(holder_kit.terms, public_key)
@@ -76,6 +79,7 @@ def run(
         except BaseException:
             # Whoever waits for the one that failed, or after a signal, must not wait on.
             node_service.close()
+            holder_service.close()
             raise
     return (
         compute_node.summary(node_service),

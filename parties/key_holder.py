@@ -10,6 +10,7 @@ from hecf.measure import Measurements
 from hecf.rpc.audit import AuditLog
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.release_store import SqliteReleaseStore
 from hecf.rpc.server import Server
 from hecf.wire.transfer import Limits
 from parties.auditing import audit_path
@@ -18,6 +19,8 @@ from parties.key_epochs import debit_under, key_store, ledger_file
 from parties.kit import Kit
 from parties.metrics import Operations
 from parties.renewal import IdentityFiles
+
+RELEASES = "releases.sqlite"
 
 
 class KeyHolderProcess:
@@ -44,8 +47,15 @@ class KeyHolderProcess:
             measurements=self._measurements,
         )
         self._releaser = WorkerReleaser(path, kit.worker_limits, self._measurements)
-        debit = debit_under(store, ledger_file(kit))
-        self._service = KeyHolderService(kit.terms, public_key, self._node, self._releaser, debit)
+        self._service = KeyHolderService(
+            kit.terms,
+            public_key,
+            self._node,
+            self._releaser,
+            debit_under(store, ledger_file(kit)),
+            patience_seconds=limits.patience_seconds,
+            releases=SqliteReleaseStore(kit.state / RELEASES),
+        )
         self._audit = AuditLog(audit_path(kit))
         self._server = Server(
             kit.terms,
@@ -73,7 +83,7 @@ class KeyHolderProcess:
 
     def stop(self) -> None:
         """Refuse new calls, finish running ones, stop."""
-        self._server.stop()
+        self._server.stop(self._service.close)
         self._releaser.close()
         self._node.close()
         self._operations.close()

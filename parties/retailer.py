@@ -29,11 +29,13 @@ from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.wire.transfer import Limits
 from parties.encryption_pool import EncryptionPool
 from parties.files import write_private
+from parties.journal import FileJournal
 from parties.kit import Kit
 from parties.local_data import LocalData, load
 
 RECOMMENDATIONS = "recommendations.parquet"
 SUMMARY = "summary.json"
+CONTRIBUTIONS = "contributions.json"
 
 
 class RetailerProcess:
@@ -110,7 +112,13 @@ def run(
     start = time.perf_counter()
     with ExitStack() as pools:
         retailer = VerticalRetailer(
-            kit.terms, kit.party.name, node, key_holder, measurements, _encryptor(kit, pools)
+            kit.terms,
+            kit.party.name,
+            node,
+            key_holder,
+            measurements,
+            _encryptor(kit, pools),
+            FileJournal(kit.state / CONTRIBUTIONS),
         )
         recommendations = retailer.run(embedding, data.rows)
     seconds = time.perf_counter() - start

@@ -20,6 +20,7 @@ from hecf.he.parameters import ParameterSet
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
 from hecf.models import LocalEmbedding
+from hecf.protocol.contribution import bound, digest_of
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import ScoreTask, Task, gram_plan
 from hecf.protocol.terms import Terms
@@ -34,8 +35,10 @@ from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
 from hecf.rpc.quotas import ServerLimits
+from hecf.rpc.release_store import ReleaseStore
 from hecf.rpc.server import Server
 from hecf.rpc.store import BlockStore
+from hecf.rpc.task_store import MemoryTaskStore, TaskStore
 from hecf.wire.transfer import Limits
 from parties.certificates import CertificateAuthority
 
@@ -98,9 +101,18 @@ class Coalition:
     ``node`` and ``key_holder`` take the name of the calling party.
     """
 
-    def __init__(self, terms: Terms, folder: Path, *, patience: float = 20.0) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        folder: Path,
+        *,
+        patience: float = 20.0,
+        tasks: TaskStore | None = None,
+        releases: ReleaseStore | None = None,
+    ) -> None:
         self.terms = terms
         self.patience = patience
+        self.tasks = tasks or MemoryTaskStore()
         self.blocks = folder / "blocks"
         self.debits: list[tuple[str, int, float]] = []
         self.secret, self.public_key = key_pair(terms.scheme, gram_plan(terms).parameters)
@@ -109,6 +121,7 @@ class Coalition:
             BlockStore(self.blocks),
             LocalComputer(terms, BlockStore(self.blocks), secrets.token_bytes),
             patience_seconds=patience,
+            tasks=self.tasks,
         )
         self._serve_node()
         self.holder_service = KeyHolderService(
@@ -117,6 +130,8 @@ class Coalition:
             self.node(KEY_HOLDER),
             LocalReleaser(terms, self.secret, secrets.token_bytes),
             self.debit,
+            patience_seconds=patience,
+            releases=releases,
         )
         self._serve_key_holder()
 
@@ -129,6 +144,11 @@ class Coalition:
     def publish(self) -> None:
         """Let the key holder publish its key."""
         self.node(KEY_HOLDER).publish_key(self.terms, self.public_key)
+
+    def contribute(self, name: str, task: Task, what: str, data: bytes) -> None:
+        """Upload a party's contribution and commit to it."""
+        self.node(name).contribute(task, what, data)
+        self.key_holder(name).commit(task, what, digest_of(data))
 
     def node(self, name: str) -> ComputeNode:
         """The compute node as a party reaches it."""
@@ -281,7 +301,8 @@ def operand(coalition: Coalition, task: Task, side: str, matrix: np.ndarray) -> 
     """Bytes of a contribution under the coalition's key."""
     scheme = scheme_by_name(coalition.terms.scheme)
     encryptor = scheme.encryptor(gram_plan(coalition.terms).parameters, coalition.public_key)
-    return encryptor.encrypt(encryptor.encode(task.plan, side, matrix)).to_bytes()
+    encrypted = encryptor.encrypt(encryptor.encode(task.plan, side, matrix))
+    return bound(task, side, encrypted.to_bytes())
 
 
 def columns(terms: Terms, seed: int) -> np.ndarray:

@@ -61,6 +61,7 @@ class LocalServices:
             link,
             LocalReleaser(terms, secret, secrets.token_bytes, self.holder_measurements),
             self._debit,
+            patience_seconds=PATIENCE_SECONDS,
         )
         link.join(terms)
         link.publish_key(terms, self._public_key)
@@ -105,6 +106,7 @@ class LocalServices:
             except BaseException:
                 # Whoever waits for the one that failed must not wait on.
                 self.node.close()
+                self.key_holder.close()
                 raise
             return {name: future.result() for name, future in running.items()}
 

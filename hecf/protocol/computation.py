@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from hecf.errors import UnknownTask
+from hecf.errors import Mismatch, UnknownTask
 from hecf.he.blinding import SEED_BYTES, MaskSeed
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
@@ -92,6 +92,7 @@ class Masked:
 def compute(
     task: Task,
     result: str,
+    present: Collection[Part],
     read: ReadPart,
     scheme: Scheme,
     evaluator: Evaluator,
@@ -104,6 +105,8 @@ def compute(
     task : Task
     result : str
         One of ``task.results``.
+    present : collection of Part
+        Contributions that are there; only a sum goes on when one of its parts is missing.
     read : callable
         Returns the bytes of a contribution.
     random : callable
@@ -113,8 +116,14 @@ def compute(
     ------
     UnknownTask
         If the task has no such result.
+    Mismatch
+        If a contribution is missing.
     """
     parts = parts_of(task, result)
+    if isinstance(task, SumTask):
+        return _sum(task, [part for part in parts if part in present], read, scheme, evaluator)
+    if any(part not in present for part in parts):
+        raise Mismatch("a contribution is missing")
     if isinstance(task, ScoreTask):
         scores = _scores(task, read, scheme, evaluator)
         if not task.blinded:
@@ -122,9 +131,18 @@ def compute(
         seed = MaskSeed.draw(random)
         return Masked(seed, evaluator.blind(scores, seed).to_bytes())
     operands = [scheme.operand(task.plan, part[1], read(part)) for part in parts]
-    if isinstance(task, SumTask):
-        return evaluator.sum(operands, list(task.weights))
     return evaluator.gram(*operands)
+
+
+def _sum(
+    task: SumTask, parts: list[Part], read: ReadPart, scheme: Scheme, evaluator: Evaluator
+) -> Serialised:
+    weight_of = dict(zip(task.contributors, task.weights, strict=True))
+    operands = [scheme.operand(task.plan, LEFT, read(part)) for part in parts]
+    weights = [weight_of[name] for name, _ in parts]
+    # A sum has as many summands as planned; who dropped out is stood in for with weight zero.
+    absent = len(task.contributors) - len(parts)
+    return evaluator.sum(operands + operands[:1] * absent, weights + [0] * absent)
 
 
 def _scores(task: ScoreTask, read: ReadPart, scheme: Scheme, evaluator: Evaluator) -> Serialised:

@@ -35,7 +35,19 @@ class ComputeNode(Protocol):
         ...
 
     def contribute(self, task: Task, what: str, data: bytes) -> None:
-        """Upload the caller's part of a task."""
+        """Upload the caller's part of a task: :func:`hecf.protocol.contribution.bound` bytes."""
+        ...
+
+    def contributed(self, task: Task, what: str) -> str | None:
+        """Return SHA-256 of what the caller has contributed, or None."""
+        ...
+
+    def close_task(self, task: SumTask) -> None:
+        """Take no more contributions to a sum (its declarer only)."""
+        ...
+
+    def abort_task(self, task: DeclaredTask) -> None:
+        """End a task without a result (its declarer only)."""
         ...
 
     def fetch(self, task: Task, result: str) -> Computed:
@@ -56,6 +68,10 @@ class KeyHolder(Protocol):
 
     def public_key(self, terms: Terms) -> bytes:
         """Download the coalition's public key."""
+        ...
+
+    def commit(self, task: Task, what: str, digest: str) -> None:
+        """Say which contribution the caller made to a task, by its SHA-256."""
         ...
 
     def release_blocks(self, task: GramTask) -> ReleasedBlocks:

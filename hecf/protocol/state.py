@@ -1,64 +1,207 @@
-"""Who has contributed what to a task."""
+"""The life of a task as a state machine: pure transitions, with the time as an argument.
+
+::
+
+    declared --> joined --> collecting --> computing --> ready --> released
+        |           |            |             |           |
+        +-----------+------------+--> expired  |           |
+        +-----------+------------+-------------+-----------+--> aborted
+
+A task is *joined* when every participant knows it, *collecting* from the first contribution,
+*computing* when nothing more is taken, *ready* when every result is computed and *released* when
+every result was handed to the key holder. A state never loses a contribution, and takes each part
+once (controls C16, C20, C27 and C29).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
 
-from hecf.errors import Conflict, InvalidInput
-from hecf.protocol.tasks import Part, Task
+from hecf.errors import Conflict, InvalidInput, TaskEnded
+from hecf.protocol.computation import parts_of
+from hecf.protocol.tasks import Part, SumTask, Task
 
 
+class Phase(StrEnum):
+    """Where a task stands."""
+
+    DECLARED = "declared"
+    JOINED = "joined"
+    COLLECTING = "collecting"
+    COMPUTING = "computing"
+    READY = "ready"
+    RELEASED = "released"
+    ABORTED = "aborted"
+    EXPIRED = "expired"
+
+
+OPEN = frozenset({Phase.DECLARED, Phase.JOINED, Phase.COLLECTING})
+"""Phases in which contributions are taken."""
+
+ENDED = frozenset({Phase.ABORTED, Phase.EXPIRED})
+"""Phases in which there will be no result."""
+
+
+@dataclass(frozen=True)
 class TaskState:
-    """Who has contributed what to a task.
+    """Everything that a compute node must not forget of a task.
 
-    Contributions are idempotent: the same bytes again change nothing, other bytes are refused.
+    Parameters
+    ----------
+    task : Task
+    deadline : float
+        When contributions are no longer taken, in seconds since 1970.
+    phase : Phase
+    joined : frozenset of str
+        Retailers that know the task.
+    contributions : mapping of Part to str
+        SHA-256 of every contribution in hexadecimal.
+    results : mapping of str to str
+        SHA-256 of every computed result.
+    handed_out : frozenset of str
+        Results that the key holder was given.
+    reason : str
+        Why the task ended without a result.
     """
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self._digests: dict[Part, str] = {}
+    task: Task
+    deadline: float
+    phase: Phase = Phase.DECLARED
+    joined: frozenset[str] = frozenset()
+    contributions: Mapping[Part, str] = field(default_factory=lambda: MappingProxyType({}))
+    results: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    handed_out: frozenset[str] = frozenset()
+    reason: str = ""
 
-    def accept(self, part: Part, digest: str) -> bool:
-        """Record a contribution; returns False if it was there already.
+    @property
+    def open(self) -> bool:
+        """Whether contributions are taken."""
+        return self.phase in OPEN
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Retailers that still have to contribute."""
+        parts = [part for part in self.task.parts if part not in self.contributions]
+        return tuple(dict.fromkeys(name for name, _ in parts))
+
+    def used(self, result: str) -> dict[Part, str]:
+        """Return the contributions that a result is computed from, with their digests."""
+        parts = parts_of(self.task, result)
+        return {part: self.contributions[part] for part in parts if part in self.contributions}
+
+    def join(self, name: str) -> TaskState:
+        """Note that a retailer knows the task."""
+        participants = {party for party, _ in self.task.parts}
+        if name in self.joined or name not in participants:
+            return self
+        joined = self.joined | {name}
+        complete = self.phase is Phase.DECLARED and joined == participants
+        return replace(self, joined=joined, phase=Phase.JOINED if complete else self.phase)
+
+    def check(self, part: Part) -> None:
+        """Refuse a part that the task does not have; raises InvalidInput."""
+        if part not in self.task.parts:
+            raise InvalidInput(f"{part[0]} contributes no such part to this task", got=part[1])
+
+    def contribute(self, part: Part, digest: str) -> TaskState:
+        """Take a contribution; the same one again changes nothing, however late.
 
         Raises
         ------
         InvalidInput
             If the task has no such part.
         Conflict
-            If other bytes were contributed before.
+            If other bytes were contributed before, or nothing more is taken.
+        TaskEnded
+            If the task was aborted or has expired.
         """
         self.check(part)
-        known = self._digests.get(part)
-        if known is not None and known != digest:
-            raise Conflict(
-                f"{part[0]} has already contributed to this task; "
-                "a new round needs a newly provisioned or restarted coalition"
-            )
-        self._digests[part] = digest
-        return known is None
+        known = self.contributions.get(part)
+        if known == digest:
+            return self
+        self.check_running()
+        if known is not None:
+            raise Conflict(f"{part[0]} has already contributed to this task")
+        if not self.open:
+            raise Conflict(f"{part[0]} is late: the task takes no more contributions")
+        state = replace(
+            self,
+            phase=Phase.COLLECTING,
+            joined=self.joined | {part[0]},
+            contributions=MappingProxyType({**self.contributions, part: digest}),
+        )
+        return state if state.missing else replace(state, phase=Phase.COMPUTING)
 
-    def check(self, part: Part) -> None:
-        """Refuse a part that the task does not have.
+    def at(self, now: float) -> TaskState:
+        """Return the state once a time has come.
+
+        A sum goes on with those who contributed if they are enough; everything else expires.
+        """
+        if not self.open or now < self.deadline:
+            return self
+        if self._enough:
+            return replace(self, phase=Phase.COMPUTING)
+        reason = f"{', '.join(self.missing)} did not contribute in time"
+        return replace(self, phase=Phase.EXPIRED, reason=reason)
+
+    def close(self) -> TaskState:
+        """Take no more contributions: go on with those who contributed, or abort.
 
         Raises
         ------
-        InvalidInput
+        TaskEnded
+            If the task was aborted or has expired.
         """
-        if part not in self.task.parts:
-            raise InvalidInput(f"{part[0]} contributes no such part to this task", got=part[1])
+        self.check_running()
+        if not self.open:
+            return self
+        if self._enough:
+            return replace(self, phase=Phase.COMPUTING)
+        return self.abort(f"closed without {', '.join(self.missing)}")
 
-    def digest(self, part: Part) -> str:
-        """SHA-256 of a contribution that was accepted."""
-        return self._digests[part]
+    def abort(self, reason: str) -> TaskState:
+        """End the task without a result.
+
+        Raises
+        ------
+        Conflict
+            If its results were handed to the key holder already.
+        """
+        if self.phase in ENDED:
+            return self
+        if self.handed_out:
+            raise Conflict("the task's results were handed out; it cannot be aborted")
+        return replace(self, phase=Phase.ABORTED, reason=reason)
+
+    def computed(self, result: str, digest: str) -> TaskState:
+        """Note a computed result; raises TaskEnded after an abort."""
+        self.check_running()
+        results = MappingProxyType({**self.results, result: digest})
+        ready = self.phase is Phase.COMPUTING and set(results) == set(self.task.results)
+        return replace(self, results=results, phase=Phase.READY if ready else self.phase)
+
+    def hand_out(self, result: str) -> TaskState:
+        """Note that a result goes to the key holder."""
+        if result in self.handed_out:
+            return self
+        handed_out = self.handed_out | {result}
+        complete = handed_out == set(self.task.results)
+        return replace(
+            self, handed_out=handed_out, phase=Phase.RELEASED if complete else self.phase
+        )
+
+    def check_running(self) -> None:
+        """Refuse to go on with a task that has ended; raises TaskEnded."""
+        if self.phase in ENDED:
+            raise TaskEnded(f"the task is {self.phase.value}: {self.reason}")
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """Retailers that still have to contribute."""
-        names = dict.fromkeys(
-            name for name, what in self.task.parts if (name, what) not in self._digests
-        )
-        return tuple(names)
-
-    def __iter__(self) -> Iterator[Part]:
-        return iter(self._digests)
+    def _enough(self) -> bool:
+        """Whether results can be computed from the contributions that are there."""
+        if not self.missing:
+            return True
+        minimum = self.task.terms.minimum_contributors
+        return isinstance(self.task, SumTask) and len(self.contributions) >= minimum

@@ -4,7 +4,7 @@ Every retailer runs the same steps; for each sum that a recommender asks for:
 
 1. the first retailer of the terms declares the sum, the others wait for it and compare it with
    what they would have declared themselves;
-2. each encrypts its own vector and uploads it;
+2. each encrypts its own vector, uploads it, and commits to it at the key holder;
 3. each receives the released sum, which is exact in fixed point.
 """
 
@@ -23,6 +23,7 @@ from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import SumTask, gram_plan
 from hecf.protocol.terms import Terms
+from hecf.recipes.contribution import Contributor
 
 Float = NDArray[np.float64]
 FINEST_BITS = 24
@@ -60,6 +61,7 @@ class HorizontalRetailer:
         self._measurements = measurements
         self._session = session
         self._scheme = scheme_by_name(terms.scheme)
+        self._contributor = Contributor(node, key_holder)
         self._encryptor: Encryptor | None = None
 
     @property
@@ -110,11 +112,14 @@ class HorizontalRetailer:
                 raise Mismatch(
                     "another sum was declared than this retailer would declare", got=task.name
                 )
-        with self._measurements.stage("encode"):
-            encoded = encryptor.encode(task.plan, LEFT, vector)
-        with self._measurements.stage("encrypt"):
-            data = encryptor.encrypt(encoded).to_bytes()
-        self._node.contribute(task, LEFT, data)
+
+        def make() -> bytes:
+            with self._measurements.stage("encode"):
+                encoded = encryptor.encode(task.plan, LEFT, vector)
+            with self._measurements.stage("encrypt"):
+                return encryptor.encrypt(encoded).to_bytes()
+
+        self._contributor.contribute(task, LEFT, make)
         released = self._key_holder.release_sum(task)
         if released.contributors != self._terms.retailers:
             raise Mismatch(

@@ -12,7 +12,7 @@ One retailer's steps, in the order in which :meth:`VerticalRetailer.run` takes t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ from hecf.privacy.sensitivity import clipped_rows
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import EMBEDDING_BOUND, MODEL, GramTask, ScoreTask, gram_plan
 from hecf.protocol.terms import Terms
+from hecf.recipes.contribution import Contributor
 
 Float = NDArray[np.float64]
 
@@ -66,6 +67,8 @@ class VerticalRetailer:
     measurements : Measurements
     encryptor : callable, optional
         Makes the encryptor for parameters and the bytes of a public key; by default the scheme.
+    journal : mutable mapping of str to str, optional
+        What was contributed before; see :class:`hecf.recipes.contribution.Contributor`.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class VerticalRetailer:
         key_holder: KeyHolder,
         measurements: Measurements,
         encryptor: Callable[[ParameterSet, bytes], Encryptor] | None = None,
+        journal: MutableMapping[str, str] | None = None,
     ) -> None:
         self._terms = terms
         self._name = name
@@ -83,6 +87,7 @@ class VerticalRetailer:
         self._key_holder = key_holder
         self._measurements = measurements
         self._encryptor = encryptor or scheme_by_name(terms.scheme).encryptor
+        self._contributor = Contributor(node, key_holder, journal)
 
     def run(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> Recommendations:
         """Train with the coalition and have some members scored.
@@ -159,7 +164,7 @@ class VerticalRetailer:
         task = self._task(embedding, rows)
         model, unit = ItemModel.scaled(embedding.items, embedding.mean)
         self._node.declare(task)
-        self._node.contribute(task, MODEL, model.to_bytes(task.plan))
+        self._contributor.contribute(task, MODEL, lambda: model.to_bytes(task.plan))
         return task, unit
 
     def assist(
@@ -212,8 +217,10 @@ class VerticalRetailer:
     def _contribute(
         self, encryptor: Encryptor, task: GramTask | ScoreTask, side: str, matrix: Float
     ) -> None:
-        with self._measurements.stage("encode"):
-            encoded = encryptor.encode(task.plan, side, matrix)
-        with self._measurements.stage("encrypt"):
-            data = encryptor.encrypt(encoded).to_bytes()
-        self._node.contribute(task, side, data)
+        def make() -> bytes:
+            with self._measurements.stage("encode"):
+                encoded = encryptor.encode(task.plan, side, matrix)
+            with self._measurements.stage("encrypt"):
+                return encryptor.encrypt(encoded).to_bytes()
+
+        self._contributor.contribute(task, side, make)

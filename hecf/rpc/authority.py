@@ -18,10 +18,14 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
         _NODE + "Declare": frozenset({RETAILER}),
         _NODE + "AwaitTask": frozenset({RETAILER}),
         _NODE + "Contribute": frozenset({RETAILER}),
+        _NODE + "GetUpload": frozenset({RETAILER}),
+        _NODE + "CloseTask": frozenset({RETAILER}),
+        _NODE + "AbortTask": frozenset({RETAILER}),
         _NODE + "FetchResult": frozenset({KEY_HOLDER}),
         _NODE + "FetchMask": frozenset({RETAILER}),
         _HOLDER + "Join": frozenset({RETAILER}),
         _HOLDER + "GetPublicKey": frozenset({RETAILER}),
+        _HOLDER + "Commit": frozenset({RETAILER}),
         _HOLDER + "Release": frozenset({RETAILER}),
     }
 )
@@ -34,10 +38,14 @@ EVENTS: Mapping[str, str | None] = MappingProxyType(
         _NODE + "Declare": "declare",
         _NODE + "AwaitTask": None,
         _NODE + "Contribute": "contribute",
+        _NODE + "GetUpload": None,
+        _NODE + "CloseTask": "close",
+        _NODE + "AbortTask": "abort",
         _NODE + "FetchResult": "fetch",
         _NODE + "FetchMask": "fetch mask",
         _HOLDER + "Join": "join",
         _HOLDER + "GetPublicKey": "fetch key",
+        _HOLDER + "Commit": "commit",
         _HOLDER + "Release": "release",
     }
 )

@@ -149,6 +149,24 @@ class ComputeNodeClient(_Client):
 
         self._upload(self._stub.Contribute, requests())
 
+    def contributed(self, task: Task, what: str) -> str | None:
+        """Return SHA-256 of what the caller has contributed."""
+        request = node_pb2.GetUploadRequest(
+            task_id=messages.identifier_bytes(task.identifier), side=messages.side_number(what)
+        )
+        found = self._call(self._stub.GetUpload, request).sha256
+        return messages.digest_text(found) if found else None
+
+    def close_task(self, task: SumTask) -> None:
+        """Take no more contributions to a sum."""
+        identifier = messages.identifier_bytes(task.identifier)
+        self._call(self._stub.CloseTask, node_pb2.CloseTaskRequest(task_id=identifier))
+
+    def abort_task(self, task: DeclaredTask) -> None:
+        """End a task without a result."""
+        identifier = messages.identifier_bytes(task.identifier)
+        self._call(self._stub.AbortTask, node_pb2.AbortTaskRequest(task_id=identifier))
+
     def fetch(self, task: Task, result: str) -> Computed:
         """Wait for a result and download it."""
         identifier = messages.identifier_bytes(task.identifier)
@@ -182,6 +200,15 @@ class KeyHolderClient(_Client):
     def public_key(self, terms: Terms) -> bytes:
         """Download the public key."""
         return self._download(self._stub.GetPublicKey, holder_pb2.GetPublicKeyRequest())[1]
+
+    def commit(self, task: Task, what: str, digest: str) -> None:
+        """Say which contribution the caller made."""
+        request = holder_pb2.CommitRequest(
+            task_id=messages.identifier_bytes(task.identifier),
+            side=messages.side_number(what),
+            sha256=bytes.fromhex(digest),
+        )
+        self._call(self._stub.Commit, request)
 
     def release_blocks(self, task: GramTask) -> ReleasedBlocks:
         """Wait for the released Gram blocks."""

@@ -1,26 +1,42 @@
 """The compute node as a service, whatever the transport.
 
 Every method takes the authenticated party first. What a role may call at all is decided before
-(:mod:`hecf.rpc.authority`); what it may do with a task is decided here.
+(:mod:`hecf.rpc.authority`); what it may do with a task is decided here. The service keeps nothing
+to itself: tasks lie in a store, blocks in files, so that a node that was killed goes on where it
+was (control C27).
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
+import time
+from collections.abc import Callable
 
-from hecf.errors import Conflict, InvalidInput, Mismatch, PermissionDenied, UnknownTask
+from hecf.errors import (
+    Conflict,
+    InvalidInput,
+    Mismatch,
+    PermissionDenied,
+    Replayed,
+    UnknownTask,
+)
 from hecf.he.blinding import MaskSeed
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
-from hecf.protocol.computation import Computed, Masked, check_part, parts_of
+from hecf.protocol.computation import Computed, Masked, check_part
+from hecf.protocol.contribution import digest_of, operand_of
 from hecf.protocol.state import TaskState
-from hecf.protocol.tasks import SCORES, GramTask, Part, ScoreTask, Task, gram_plan
+from hecf.protocol.tasks import MODEL, SCORES, GramTask, Part, ScoreTask, Task, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.computing import Computer
-from hecf.rpc.identity import Party
+from hecf.rpc.identity import RETAILER, Party
 from hecf.rpc.store import BlockStore
+from hecf.rpc.task_store import MemoryTaskStore, Tasks, TaskStore
 from hecf.rpc.waiting import Active, Board, always
+
+TASK_SECONDS = 7 * 24 * 3600.0
+"""How long a task takes contributions, unless told otherwise."""
 
 
 class ComputeNodeService:
@@ -36,6 +52,12 @@ class ComputeNodeService:
         What computes from the store, in this process or another.
     patience_seconds : float
         How long a caller waits for other parties at most.
+    tasks : TaskStore, optional
+        Where the state of tasks lies; without it, in memory.
+    task_seconds : float
+        How long a task takes contributions.
+    clock : callable
+        Seconds since 1970.
     """
 
     def __init__(
@@ -45,6 +67,9 @@ class ComputeNodeService:
         computer: Computer,
         *,
         patience_seconds: float,
+        tasks: TaskStore | None = None,
+        task_seconds: float = TASK_SECONDS,
+        clock: Callable[[], float] = time.time,
         measurements: Measurements | None = None,
     ) -> None:
         self.terms = terms
@@ -54,13 +79,25 @@ class ComputeNodeService:
         self._store = store
         self._computer = computer
         self._board = Board(patience_seconds)
-        self._key: bytes | None = None
-        gram = GramTask(terms)
-        self._states: dict[str, TaskState] = {gram.identifier: TaskState(gram)}
-        self._names: dict[str, str] = {gram.name: gram.identifier}
-        self._results: dict[tuple[str, str], str] = {}
+        self._tasks = tasks or MemoryTaskStore()
+        self._task_seconds = task_seconds
+        self._clock = clock
         self._computing = threading.Lock()
+        # Two encryptions are never the same, so equal ciphertexts are copies; operands in clear
+        # may well be equal.
+        self._copies_show = terms.scheme != "clear"
         self.received: dict[str, int] = {}
+        with self._tasks.change() as known:
+            gram = GramTask(terms)
+            if known.get(gram.identifier) is None:
+                known.put(TaskState(gram, clock() + task_seconds))
+            blocks = {
+                digest
+                for state in known.all()
+                for digest in (*state.contributions.values(), *state.results.values())
+            }
+        # What a crash left behind was never acknowledged, so nobody misses it.
+        store.keep(blocks)
 
     def publish_key(self, party: Party, public_key: bytes) -> None:
         """Take the coalition's public key, once.
@@ -71,10 +108,17 @@ class ComputeNodeService:
             If another key was published before.
         """
         self._scheme.check_public_key(self._parameters, public_key)
-        with self._board.change():
-            if self._key is not None and self._key != public_key:
+        with self._board.change(), self._tasks.change() as tasks:
+            known = tasks.public_key()
+            if known is None:
+                tasks.put_public_key(public_key)
+            elif known != public_key:
                 raise Conflict("another public key was published for this coalition")
-            self._key = public_key
+
+    def join(self, party: Party) -> None:
+        """Note that a party has the same terms, and with them knows the Gram task."""
+        if party.role == RETAILER:
+            self._note(GramTask(self.terms).identifier, party)
 
     def declare(self, party: Party, task: Task) -> None:
         """Take a task from its declarer.
@@ -92,10 +136,12 @@ class ComputeNodeService:
             raise InvalidInput("the terms define this task; it is not declared", got=task.name)
         if party.name != task.declarer:
             raise PermissionDenied("only its declarer declares a task", expected=task.declarer)
-        with self._board.change():
-            if self._names.setdefault(task.name, task.identifier) != task.identifier:
+        with self._board.change(), self._tasks.change() as tasks:
+            known = tasks.named(task.name)
+            if known is None:
+                tasks.put(TaskState(task, self._clock() + self._task_seconds).join(party.name))
+            elif known.task != task:
                 raise Conflict("another task of this name was declared", got=task.name)
-            self._states.setdefault(task.identifier, TaskState(task))
 
     def await_task(self, party: Party, name: str, active: Active = always) -> Task:
         """Wait until a task of a name has been declared.
@@ -108,13 +154,30 @@ class ComputeNodeService:
             If it is not declared in time.
         """
         declarer = name.partition("/")[2].partition("/")[0]
-        if name not in self._names and declarer not in self.terms.retailers:
+        if declarer not in self.terms.retailers:
             raise UnknownTask("no such task")
-        self._board.wait(lambda: name in self._names, lambda: declarer, active)
-        return self._states[self._names[name]].task
+        found: list[TaskState] = []
+
+        def declared() -> bool:
+            with self._tasks.change() as tasks:
+                state = tasks.named(name)
+            found.extend([state] if state else [])
+            return bool(found)
+
+        self._board.wait(declared, lambda: declarer, active)
+        self._note(found[0].task.identifier, party)
+        return found[0].task
 
     def contribute(self, party: Party, identifier: str, side: str, data: bytes) -> bool:
         """Take a retailer's part of a task; the retailer's name is that of its certificate.
+
+        Parameters
+        ----------
+        party : Party
+        identifier, side : str
+            The task, and the part of it.
+        data : bytes
+            A contribution of :func:`hecf.protocol.contribution.bound`.
 
         Returns
         -------
@@ -123,24 +186,64 @@ class ComputeNodeService:
 
         Raises
         ------
-        UnknownTask, InvalidInput, Mismatch, MalformedMessage, Conflict
+        UnknownTask, InvalidInput, Mismatch, MalformedMessage, Conflict, TaskEnded
             If the task, the part or the bytes are not as agreed. Nothing is stored then.
+        Replayed
+            If the contribution was made for another task, or its ciphertexts were used before.
         LimitExceeded
             If the disk is full; the part is missing then as before.
         """
-        state = self._state(identifier)
         part: Part = (party.name, side)
+        state = self.state(identifier)
         state.check(part)
-        check_part(state.task, part, data, self._scheme)
-        digest = hashlib.sha256(data).hexdigest()
+        task = state.task
+        digest = digest_of(data)
+        if state.contributions.get(part) != digest:
+            check_part(task, part, operand_of(task, side, data), self._scheme)
         # Under one lock, so that two uploads cannot both win; and written before it is recorded,
         # so that a full disk leaves the part missing and not lost.
-        with self._board.change():
-            if part not in state or state.digest(part) == digest:
-                self._store.put(data)
-            accepted = state.accept(part, digest)
+        with self._board.change(), self._tasks.change() as tasks:
+            before = self._current(tasks, identifier)
+            after = before.contribute(part, digest)
             self.received[party.name] = self.received.get(party.name, 0) + len(data)
-        return accepted
+            if after is before:
+                return False
+            self._claim(tasks, task, part, data)
+            self._store.put(data)
+            tasks.put(after)
+        return True
+
+    def contributed(self, party: Party, identifier: str, side: str) -> str | None:
+        """Return SHA-256 of what a retailer has contributed as a part of a task.
+
+        Raises
+        ------
+        UnknownTask, InvalidInput
+            If there is no such task or part.
+        """
+        state = self.state(identifier)
+        state.check((party.name, side))
+        return state.contributions.get((party.name, side))
+
+    def close_task(self, party: Party, identifier: str) -> None:
+        """Take no more contributions to a sum; below the minimum it is aborted.
+
+        Raises
+        ------
+        UnknownTask, PermissionDenied, TaskEnded
+        """
+        self._end(party, identifier, lambda state: state.close())
+
+    def abort_task(self, party: Party, identifier: str) -> None:
+        """End a task without a result.
+
+        Raises
+        ------
+        UnknownTask, PermissionDenied
+        Conflict
+            If its results were handed to the key holder already.
+        """
+        self._end(party, identifier, lambda state: state.abort(f"{party.name} aborted it"))
 
     def fetch(
         self, party: Party, identifier: str, result: str, active: Active = always
@@ -153,13 +256,14 @@ class ComputeNodeService:
             If there is no such task or result.
         PartyMissing
             If a contribution does not come in time.
+        TaskEnded
+            If the task was aborted or has expired.
         """
-        state = self._state(identifier)
-        data = self._result(state, result, active)
+        state, data = self._result(identifier, result, active)
         if isinstance(state.task, ScoreTask) and state.task.blinded:
             data = Masked.from_bytes(data).product
-        used = {part: state.digest(part) for part in parts_of(state.task, result)}
-        return Computed(data, used)
+        self._change(identifier, lambda current: current.hand_out(result))
+        return Computed(data, state.used(result))
 
     def fetch_mask(self, party: Party, identifier: str, active: Active = always) -> MaskSeed:
         """Wait for the scores of a blinded task and return the seed of their mask.
@@ -172,46 +276,88 @@ class ComputeNodeService:
             If there is no such task, or none of the caller's that is blinded.
         PartyMissing
             If a contribution does not come in time.
+        TaskEnded
+            If the task was aborted or has expired.
         """
-        task = self._state(identifier).task
+        task = self.task(identifier)
         if not isinstance(task, ScoreTask) or not task.blinded or party.name not in task.recipients:
             raise UnknownTask("no such task")
-        return Masked.from_bytes(self._result(self._state(identifier), SCORES, active)).seed
+        return Masked.from_bytes(self._result(identifier, SCORES, active)[1]).seed
 
-    def _result(self, state: TaskState, result: str, active: Active) -> bytes:
+    def task(self, identifier: str) -> Task:
+        """Return a task by its identifier; raises UnknownTask."""
+        return self.state(identifier).task
+
+    def state(self, identifier: str) -> TaskState:
+        """Return the state of a task as it is now; raises UnknownTask."""
+        with self._tasks.change() as tasks:
+            return self._current(tasks, identifier)
+
+    def _result(self, identifier: str, result: str, active: Active) -> tuple[TaskState, bytes]:
         """Wait for a result, compute it if it is not there yet, and return it as it is stored."""
+        state = self.state(identifier)
         if result not in state.task.results:
             raise UnknownTask("no such task")
+
+        def settled() -> bool:
+            current = self.state(identifier)
+            with self._tasks.change() as tasks:
+                keyed = tasks.public_key() is not None
+            return not current.open and keyed
+
         self._board.wait(
-            lambda: self._key is not None and not state.missing,
-            lambda: ", ".join(state.missing) or "the key holder",
-            active,
+            settled, lambda: ", ".join(self.state(identifier).missing) or "the key holder", active
         )
-        identifier = state.task.identifier
         with self._computing:
-            digest = self._results.get((identifier, result))
-            if digest is None:
+            state = self.state(identifier)
+            state.check_running()
+            if result not in state.results:
                 digest = self._compute(state, result, active)
-                self._results[identifier, result] = digest
-        return self._store.get(digest)
+                state = self._change(identifier, lambda current: current.computed(result, digest))
+        return state, self._store.get(state.results[result])
 
     def close(self) -> None:
         """End every wait; calls that compute go on to their end."""
         self._board.close()
 
-    def _compute(self, state: TaskState, result: str, active: Active) -> str:
-        if self._key is None:
-            raise Mismatch("the key holder has not published the public key")
-        parts = {part: state.digest(part) for part in parts_of(state.task, result)}
-        with self.measurements.stage("compute"):
-            return self._computer.compute(state.task, result, parts, self._key, active)
-
-    def _state(self, identifier: str) -> TaskState:
-        state = self._states.get(identifier)
-        if state is None:
+    def _current(self, tasks: Tasks, identifier: str) -> TaskState:
+        stored = tasks.get(identifier)
+        if stored is None:
             raise UnknownTask("no such task")
-        return state
+        current = stored.at(self._clock())
+        if current is not stored:
+            tasks.put(current)
+        return current
 
-    def task(self, identifier: str) -> Task:
-        """Return a task by its identifier; raises UnknownTask."""
-        return self._state(identifier).task
+    def _change(self, identifier: str, step: Callable[[TaskState], TaskState]) -> TaskState:
+        with self._board.change(), self._tasks.change() as tasks:
+            before = self._current(tasks, identifier)
+            after = step(before)
+            if after is not before:
+                tasks.put(after)
+            return after
+
+    def _note(self, identifier: str, party: Party) -> None:
+        self._change(identifier, lambda state: state.join(party.name))
+
+    def _end(self, party: Party, identifier: str, step: Callable[[TaskState], TaskState]) -> None:
+        task = self.task(identifier)
+        if isinstance(task, GramTask) or party.name != task.declarer:
+            raise PermissionDenied("only its declarer ends a task")
+        self._change(identifier, step)
+
+    def _claim(self, tasks: Tasks, task: Task, part: Part, data: bytes) -> None:
+        """Refuse ciphertexts that were used elsewhere (control C17)."""
+        if part[1] == MODEL or not self._copies_show:
+            return
+        operand = hashlib.sha256(operand_of(task, part[1], data)).hexdigest()
+        if not tasks.claim(operand, f"{task.identifier} {part[0]} {part[1]}"):
+            raise Replayed("the ciphertexts of a contribution were used before")
+
+    def _compute(self, state: TaskState, result: str, active: Active) -> str:
+        with self._tasks.change() as tasks:
+            key = tasks.public_key()
+        if key is None:
+            raise Mismatch("the key holder has not published the public key")
+        with self.measurements.stage("compute"):
+            return self._computer.compute(state.task, result, state.used(result), key, active)

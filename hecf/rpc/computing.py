@@ -8,6 +8,7 @@ from typing import Protocol
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
 from hecf.protocol.computation import compute
+from hecf.protocol.contribution import operand_of
 from hecf.protocol.tasks import Part, Task, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.audit import Audit
@@ -86,12 +87,9 @@ class LocalComputer:
     ) -> str:
         """Compute a result; once begun it goes on to its end."""
         evaluator = self._scheme.evaluator(self._parameters, public_key, self._random)
-        computed = compute(
-            task,
-            result,
-            lambda part: self._store.get(parts[part]),
-            self._scheme,
-            evaluator,
-            self._random,
-        )
+
+        def read(part: Part) -> bytes:
+            return operand_of(task, part[1], self._store.get(parts[part]))
+
+        computed = compute(task, result, parts, read, self._scheme, evaluator, self._random)
         return self._store.put(computed.to_bytes())

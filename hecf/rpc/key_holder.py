@@ -23,6 +23,8 @@ from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, 
 from hecf.protocol.tasks import SCORES, TOTAL, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import Party
+from hecf.rpc.release_store import MemoryReleaseStore, ReleaseStore
+from hecf.rpc.waiting import Active, Board, always
 
 
 class Releaser(Protocol):
@@ -113,6 +115,10 @@ class KeyHolderService:
     releaser : Releaser
     debit : callable
         Called before every release; it must make the debit durable, or raise LimitExceeded.
+    patience_seconds : float
+        How long a release waits for the commitments of retailers at most.
+    releases : ReleaseStore, optional
+        Where commitments and released results lie; without it, in memory.
     """
 
     def __init__(
@@ -122,19 +128,35 @@ class KeyHolderService:
         node: ComputeNode,
         releaser: Releaser,
         debit: Debit,
+        *,
+        patience_seconds: float,
+        releases: ReleaseStore | None = None,
     ) -> None:
         self.terms = terms
         self.public_key = public_key
         self._node = node
         self._releaser = releaser
         self._debit = debit
+        self._board = Board(patience_seconds)
+        self._releases = releases or MemoryReleaseStore()
         self._lock = threading.Lock()
-        self._released: dict[str, bytes] = {}
+        self._releasing: dict[str, threading.Lock] = {}
         self.released: dict[str, int] = dict.fromkeys(
             ("gram numbers", "shopper lists", "masked rows", "sum numbers"), 0
         )
 
-    def release(self, party: Party, task: Task) -> bytes:
+    def commit(self, party: Party, identifier: str, side: str, digest: str) -> None:
+        """Take a retailer's word for what it has contributed to a task.
+
+        Raises
+        ------
+        Conflict
+            If it has committed to another contribution before.
+        """
+        with self._board.change():
+            self._releases.commit(identifier, (party.name, side), digest)
+
+    def release(self, party: Party, task: Task, active: Active = always) -> bytes:
         """Release the results of a task to a recipient, once; later calls return the same bytes.
 
         Raises
@@ -145,27 +167,38 @@ class KeyHolderService:
             If the node knows no such task.
         LimitExceeded
             If the budget of releases is used up.
+        PartyMissing
+            If a retailer whose contribution was used does not commit to it in time.
         Mismatch
-            If the node used other contributions than those of the task.
+            If the node has dropped or swapped a contribution; nothing is decrypted then.
         """
         if party.name not in task.recipients:
             raise PermissionDenied("only its recipients receive the results of a task")
         with self._lock:
-            data = self._released.get(task.identifier)
+            releasing = self._releasing.setdefault(task.identifier, threading.Lock())
+        with releasing:
+            data = self._releases.released(task.identifier)
             if data is None:
-                data = self._released[task.identifier] = self._release(task)
+                # Kept before anybody has it, and never computed again: fresh noise on the same
+                # numbers would average out.
+                data = self._release(task, active)
+                self._releases.keep(task.identifier, data)
             return data
 
-    def _release(self, task: Task) -> bytes:
+    def close(self) -> None:
+        """End every wait."""
+        self._board.close()
+
+    def _release(self, task: Task, active: Active) -> bytes:
         if isinstance(task, GramTask):
-            return self._blocks(task).to_bytes(task)
+            return self._blocks(task, active).to_bytes(task)
         if isinstance(task, ScoreTask):
-            computed = self._fetch(task, SCORES)
+            computed = self._fetch(task, SCORES, active)
             self._spend(task, 1)
             scores = self._releaser.scores(task, computed.data)
             self.released["masked rows" if task.blinded else "shopper lists"] += len(task.rows)
             return scores_to_bytes(task, scores)
-        computed = self._fetch(task, TOTAL)
+        computed = self._fetch(task, TOTAL, active)
         present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
         # An exact sum carries no noise of the key; it is entered, and spends nothing of tau.
         self._debit(task.identifier, 0, 0.0)
@@ -173,8 +206,8 @@ class KeyHolderService:
         self.released["sum numbers"] += task.values
         return total.to_bytes(task)
 
-    def _blocks(self, task: GramTask) -> ReleasedBlocks:
-        computed = [self._fetch(task, result) for result in task.results]
+    def _blocks(self, task: GramTask, active: Active) -> ReleasedBlocks:
+        computed = [self._fetch(task, result, active) for result in task.results]
         # The blocks are one release, so that one debit covers all of them or none.
         self._spend(task, len(computed))
         released = [self._releaser.gram(task, product.data) for product in computed]
@@ -182,14 +215,30 @@ class KeyHolderService:
         self.released["gram numbers"] += sum(block.size for block in blocks.values())
         return ReleasedBlocks(blocks)
 
-    def _fetch(self, task: Task, result: str) -> Computed:
+    def _fetch(self, task: Task, result: str, active: Active) -> Computed:
+        """Fetch a result and compare what it was computed from with the commitments (C19)."""
         computed = self._node.fetch(task, result)
-        if set(computed.used) != set(parts_of(task, result)):
+        parts = parts_of(task, result)
+        strange = set(computed.used) - set(parts)
+        if strange or not (isinstance(task, SumTask) or set(computed.used) == set(parts)):
             raise Mismatch(
                 "the compute node used other contributions than those of the task",
                 got=f"{len(computed.used)} contributions",
-                expected=len(parts_of(task, result)),
+                expected=len(parts),
             )
+
+        def silent() -> list[str]:
+            committed = self._releases.commitments(task.identifier)
+            return [name for name, what in computed.used if (name, what) not in committed]
+
+        self._board.wait(lambda: not silent(), lambda: ", ".join(silent()), active)
+        committed = self._releases.commitments(task.identifier)
+        expected = {part: committed[part] for part in parts if part in committed}
+        for part in parts:
+            if expected.get(part) != computed.used.get(part):
+                raise Mismatch(
+                    "the compute node dropped or swapped a contribution", got=f"that of {part[0]}"
+                )
         return computed
 
     def _spend(self, task: GramTask | ScoreTask, results: int) -> None:

@@ -65,6 +65,7 @@ class MemoryComputeNode(_Link):
         """Compare terms."""
         self._enter("Join")
         messages.check_agreement(messages.agreement(terms), self._terms, self._party.name)
+        self._service.join(self._party)
 
     def publish_key(self, terms: Terms, public_key: bytes) -> None:
         """Hand over the public key."""
@@ -91,6 +92,21 @@ class MemoryComputeNode(_Link):
         self._enter("Contribute")
         self._sent(len(data))
         self._service.contribute(self._party, task.identifier, what, data)
+
+    def contributed(self, task: Task, what: str) -> str | None:
+        """Return SHA-256 of what the caller has contributed."""
+        self._enter("GetUpload")
+        return self._service.contributed(self._party, task.identifier, what)
+
+    def close_task(self, task: SumTask) -> None:
+        """Take no more contributions to a sum."""
+        self._enter("CloseTask")
+        self._service.close_task(self._party, task.identifier)
+
+    def abort_task(self, task: DeclaredTask) -> None:
+        """End a task without a result."""
+        self._enter("AbortTask")
+        self._service.abort_task(self._party, task.identifier)
 
     def fetch(self, task: Task, result: str) -> Computed:
         """Wait for a result."""
@@ -130,6 +146,11 @@ class MemoryKeyHolder(_Link):
         """Return the public key."""
         self._enter("GetPublicKey")
         return self._received(self._service.public_key)
+
+    def commit(self, task: Task, what: str, digest: str) -> None:
+        """Say which contribution the caller made."""
+        self._enter("Commit")
+        self._service.commit(self._party, task.identifier, what, digest)
 
     def release_blocks(self, task: GramTask) -> ReleasedBlocks:
         """Wait for the released Gram blocks."""

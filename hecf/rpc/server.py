@@ -49,7 +49,9 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
 
     def Join(self, request: node_pb2.JoinRequest, context: Any) -> node_pb2.JoinResponse:
         """Compare terms."""
-        messages.check_agreement(request.agreement, self._service.terms, self._who(context))
+        party = self._caller(context)
+        messages.check_agreement(request.agreement, self._service.terms, party.name)
+        self._service.join(party)
         return node_pb2.JoinResponse()
 
     def PublishKey(
@@ -86,6 +88,31 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
         accepted = self._service.contribute(self._caller(context), identifier, side, data)
         return node_pb2.ContributeResponse(accepted_now=accepted)
 
+    def GetUpload(
+        self, request: node_pb2.GetUploadRequest, context: Any
+    ) -> node_pb2.GetUploadResponse:
+        """Say what there is of a part."""
+        identifier = messages.identifier_text(request.task_id)
+        side = messages.side_name(request.side)
+        found = self._service.contributed(self._caller(context), identifier, side)
+        return node_pb2.GetUploadResponse(sha256=bytes.fromhex(found or ""))
+
+    def CloseTask(
+        self, request: node_pb2.CloseTaskRequest, context: Any
+    ) -> node_pb2.CloseTaskResponse:
+        """Take no more contributions to a sum."""
+        identifier = messages.identifier_text(request.task_id)
+        self._service.close_task(self._caller(context), identifier)
+        return node_pb2.CloseTaskResponse()
+
+    def AbortTask(
+        self, request: node_pb2.AbortTaskRequest, context: Any
+    ) -> node_pb2.AbortTaskResponse:
+        """End a task without a result."""
+        identifier = messages.identifier_text(request.task_id)
+        self._service.abort_task(self._caller(context), identifier)
+        return node_pb2.AbortTaskResponse()
+
     def FetchResult(
         self, request: node_pb2.FetchResultRequest, context: Any
     ) -> Iterator[node_pb2.FetchResultResponse]:
@@ -113,9 +140,6 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
     def _caller(self, context: grpc.ServicerContext) -> Party:
         return caller(context, self._service.terms.identifier)
 
-    def _who(self, context: grpc.ServicerContext) -> str:
-        return self._caller(context).name
-
 
 class KeyHolderServicer(key_holder_pb2_grpc.KeyHolderServiceServicer):
     """Translates the wire of the key holder to its service."""
@@ -140,12 +164,19 @@ class KeyHolderServicer(key_holder_pb2_grpc.KeyHolderServiceServicer):
         for chunk in transfer.chunks(data):
             yield holder_pb2.GetPublicKeyResponse(chunk=chunk)
 
+    def Commit(self, request: holder_pb2.CommitRequest, context: Any) -> holder_pb2.CommitResponse:
+        """Keep a commitment."""
+        identifier = messages.identifier_text(request.task_id)
+        side, digest = messages.side_name(request.side), messages.digest_text(request.sha256)
+        self._service.commit(self._caller(context), identifier, side, digest)
+        return holder_pb2.CommitResponse()
+
     def Release(
         self, request: holder_pb2.ReleaseRequest, context: Any
     ) -> Iterator[holder_pb2.ReleaseResponse]:
         """Wait for the released result of a task and send it."""
         task = messages.agreed_task(request.task_id, request.task, self._service.terms)
-        data = self._service.release(self._caller(context), task)
+        data = self._service.release(self._caller(context), task, context.is_active)
         yield holder_pb2.ReleaseResponse(manifest=transfer.manifest(data))
         for chunk in transfer.chunks(data):
             yield holder_pb2.ReleaseResponse(chunk=chunk)

@@ -38,6 +38,8 @@ STATUS: Mapping[type[HecfError], grpc.StatusCode] = MappingProxyType(
         errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
         errors.UnknownTask: grpc.StatusCode.NOT_FOUND,
         errors.Conflict: grpc.StatusCode.ABORTED,
+        errors.Replayed: grpc.StatusCode.ALREADY_EXISTS,
+        errors.TaskEnded: grpc.StatusCode.FAILED_PRECONDITION,
         errors.PartyMissing: grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
         errors.ReleaseRefused: grpc.StatusCode.FAILED_PRECONDITION,

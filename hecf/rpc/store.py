@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from hecf.errors import InternalFailure, LimitExceeded
@@ -66,7 +67,8 @@ class BlockStore:
             raise InternalFailure("a stored block was changed")
         return data
 
-    def clear(self) -> None:
-        """Remove every block."""
+    def keep(self, digests: Collection[str]) -> None:
+        """Remove every other block, and what a crash has left half written."""
         for path in self._folder.iterdir():
-            path.unlink()
+            if path.name not in digests:
+                path.unlink()

@@ -143,11 +143,7 @@ def contributions(found: Iterable[tasks_pb2.Contribution]) -> dict[Part, str]:
         part = (each.retailer, side_name(each.side))
         if part in used:
             raise MalformedMessage("a contribution is named twice")
-        if len(each.sha256) != DIGEST_BYTES:
-            raise MalformedMessage(
-                "a digest has another length", got=len(each.sha256), expected=DIGEST_BYTES
-            )
-        used[part] = each.sha256.hex()
+        used[part] = digest_text(each.sha256)
     return used
 
 
@@ -184,6 +180,13 @@ def identifier_text(data: bytes) -> str:
     """
     if len(data) != DIGEST_BYTES:
         raise MalformedMessage("a task identifier has another length", got=len(data), expected=32)
+    return data.hex()
+
+
+def digest_text(data: bytes) -> str:
+    """Read a SHA-256 digest; raises MalformedMessage if it does not have 32 bytes."""
+    if len(data) != DIGEST_BYTES:
+        raise MalformedMessage("a digest has another length", got=len(data), expected=DIGEST_BYTES)
     return data.hex()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -21,6 +22,7 @@ from hecf.errors import HecfError, InternalFailure, Unavailable
 from hecf.he.clear import ClearEncryptor
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name
+from hecf.protocol.contribution import bound
 from hecf.protocol.tasks import GramTask, gram_plan
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, server_name
@@ -41,7 +43,10 @@ def coalition(tmp_path_factory: pytest.TempPathFactory) -> Provisioned:
 
 @pytest.fixture
 def node(coalition: Provisioned) -> Iterator[ComputeNodeProcess]:
-    made = ComputeNodeProcess(Kit.load(coalition.party(COMPUTE_NODE)))
+    kit = Kit.load(coalition.party(COMPUTE_NODE))
+    # Every test begins with a node that knows of no task.
+    shutil.rmtree(kit.state)
+    made = ComputeNodeProcess(kit)
     made.start()
     yield made
     made.stop()
@@ -53,8 +58,9 @@ def matrix(coalition: Provisioned, seed: int) -> np.ndarray:
 
 
 def operand(coalition: Provisioned, side: str, seed: int) -> bytes:
-    plan = GramTask(coalition.terms).plan
-    return ClearEncryptor().encode(plan, side, matrix(coalition, seed)).to_bytes()
+    task = GramTask(coalition.terms)
+    encoded = ClearEncryptor().encode(task.plan, side, matrix(coalition, seed))
+    return bound(task, side, encoded.to_bytes())
 
 
 def client(coalition: Provisioned, name: str) -> ComputeNodeClient:

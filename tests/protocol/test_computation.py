@@ -75,7 +75,7 @@ def uploads(
 def test_blocks_are_numpys(embeddings: dict[str, np.ndarray], evaluator: Evaluator) -> None:
     read = uploads(GRAM, {part: embeddings[part[0]] for part in GRAM.parts})
     for (first, second), result in zip(GRAM.pairs, GRAM.results, strict=True):
-        product = compute(GRAM, result, read, SCHEME, evaluator, secrets.token_bytes)
+        product = compute(GRAM, result, GRAM.parts, read, SCHEME, evaluator, secrets.token_bytes)
         assert isinstance(product, ClearProduct)
         expected = np.einsum("ni,nj->ij", embeddings[first], embeddings[second])
         assert np.allclose(product.values, expected, atol=1e-14)
@@ -93,7 +93,7 @@ def test_scores_are_numpys(evaluator: Evaluator) -> None:
     def read(part: Part) -> bytes:
         return model.to_bytes(SCORE.plan) if part == ("butcher", MODEL) else operands(part)
 
-    product = compute(SCORE, SCORES, read, SCHEME, evaluator, secrets.token_bytes)
+    product = compute(SCORE, SCORES, SCORE.parts, read, SCHEME, evaluator, secrets.token_bytes)
     assert isinstance(product, ClearProduct)
     expected = [
         [
@@ -116,7 +116,7 @@ def test_results_that_a_task_does_not_have_are_refused(
         raise AssertionError("nothing may be read")
 
     with pytest.raises(UnknownTask, match="no such result"):
-        compute(task, result, never, SCHEME, evaluator, secrets.token_bytes)
+        compute(task, result, task.parts, never, SCHEME, evaluator, secrets.token_bytes)
 
 
 def test_blinded_scores_are_kept_in_one_piece_with_their_seed(evaluator: Evaluator) -> None:
@@ -131,7 +131,10 @@ def test_blinded_scores_are_kept_in_one_piece_with_their_seed(evaluator: Evaluat
     def read(part: Part) -> bytes:
         return model if part[1] == MODEL else operands(part)
 
-    made = [compute(task, SCORES, read, SCHEME, evaluator, secrets.token_bytes) for _ in range(2)]
+    made = [
+        compute(task, SCORES, task.parts, read, SCHEME, evaluator, secrets.token_bytes)
+        for _ in range(2)
+    ]
     assert all(isinstance(one, Masked) for one in made)
     # Computed again it is masked again: no seed meets two results.
     assert made[0].to_bytes()[:32] != made[1].to_bytes()[:32]

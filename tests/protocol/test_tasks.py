@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hecf.errors import Conflict, InvalidInput
+from hecf.errors import InvalidInput
 from hecf.he.plan import LEFT, RIGHT
-from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import (
     EMBEDDING_BOUND,
     GRAM_PRECISION,
@@ -142,59 +141,3 @@ def test_an_error_about_rows_names_none_of_them() -> None:
         replace(SCORE, rows=(123, 77, 321))
     assert "123" not in str(caught.value)
     assert "77" not in str(caught.value)
-
-
-@pytest.mark.parametrize("task", [GRAM, SCORE])
-def test_contributions_are_idempotent(task: GramTask | ScoreTask) -> None:
-    state = TaskState(task)
-    assert set(state.missing) == {name for name, _ in task.parts}
-    for number, part in enumerate(task.parts):
-        assert state.accept(part, f"digest {number}")
-        assert not state.accept(part, f"digest {number}")
-        assert state.digest(part) == f"digest {number}"
-    assert state.missing == ()
-    assert list(state) == task.parts
-    with pytest.raises(Conflict, match="already contributed"):
-        state.accept(task.parts[0], "other bytes")
-    # The refused bytes changed nothing.
-    assert state.digest(task.parts[0]) == "digest 0"
-    assert not state.accept(task.parts[0], "digest 0")
-
-
-@given(st.lists(st.tuples(st.sampled_from(GRAM.parts), st.sampled_from("ab")), max_size=40))
-def test_any_sequence_of_contributions_keeps_the_first(
-    sequence: list[tuple[tuple[str, str], str]],
-) -> None:
-    state, model = TaskState(GRAM), dict[tuple[str, str], str]()
-    for part, digest in sequence:
-        if model.setdefault(part, digest) != digest:
-            with pytest.raises(Conflict):
-                state.accept(part, digest)
-        else:
-            state.accept(part, digest)
-    assert {part: state.digest(part) for part in state} == model
-    missing = {name for name, side in GRAM.parts if (name, side) not in model}
-    assert set(state.missing) == missing
-
-
-@pytest.mark.parametrize(
-    ("task", "part"),
-    [
-        (GRAM, ("grocer", RIGHT)),
-        (GRAM, ("drugstore", LEFT)),
-        (GRAM, ("grocer", MODEL)),
-        (GRAM, ("baker", LEFT)),
-        (GRAM, ("grocer", "middle")),
-        (SCORE, ("florist", LEFT)),
-        (SCORE, ("grocer", MODEL)),
-        (SCORE, ("grocer", RIGHT)),
-    ],
-)
-def test_parts_that_a_task_does_not_have_are_refused(
-    task: GramTask | ScoreTask, part: tuple[str, str]
-) -> None:
-    state = TaskState(task)
-    for action in (lambda: state.accept(part, "digest"), lambda: state.check(part)):
-        with pytest.raises(InvalidInput, match="contributes no such part"):
-            action()
-    assert list(state) == []

@@ -10,7 +10,7 @@ from coalitions import Coalition, columns, operand, role_of
 from hecf.api.v1 import compute_node_pb2, key_holder_pb2
 from hecf.errors import HecfError, PermissionDenied
 from hecf.he.plan import LEFT
-from hecf.protocol.tasks import GramTask, ScoreTask
+from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
 from hecf.rpc import authority
 from hecf.rpc.authority import ALLOWED
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
@@ -24,6 +24,7 @@ def calls_of(coalition: Coalition, name: str) -> dict[str, Callable[[], object]]
     """Every method of both services, called with suitable arguments under a party's name."""
     terms, node, holder = coalition.terms, coalition.node(name), coalition.key_holder(name)
     gram, score = GramTask(terms), ScoreTask(terms, "birch", (0, 4, 8), 30)
+    total = SumTask(terms, "birch", "counts", 3, 1.0)
     data = operand(coalition, gram, LEFT, columns(terms, 1))
     return {
         NODE + "Join": lambda: node.join(terms),
@@ -31,10 +32,14 @@ def calls_of(coalition: Coalition, name: str) -> dict[str, Callable[[], object]]
         NODE + "Declare": lambda: node.declare(score),
         NODE + "AwaitTask": lambda: node.await_task(terms, "score/cedar"),
         NODE + "Contribute": lambda: node.contribute(gram, LEFT, data),
+        NODE + "GetUpload": lambda: node.contributed(gram, LEFT),
+        NODE + "CloseTask": lambda: node.close_task(total),
+        NODE + "AbortTask": lambda: node.abort_task(score),
         NODE + "FetchResult": lambda: node.fetch(gram, "alder/birch"),
         NODE + "FetchMask": lambda: node.fetch_mask(score),
         HOLDER + "Join": lambda: holder.join(terms),
         HOLDER + "GetPublicKey": lambda: holder.public_key(terms),
+        HOLDER + "Commit": lambda: holder.commit(gram, LEFT, "0a" * 32),
         HOLDER + "Release": lambda: holder.release_scores(score),
     }
 
@@ -69,10 +74,14 @@ def test_the_table_says_who_may_do_what() -> None:
         NODE + "Declare": retailer,
         NODE + "AwaitTask": retailer,
         NODE + "Contribute": retailer,
+        NODE + "GetUpload": retailer,
+        NODE + "CloseTask": retailer,
+        NODE + "AbortTask": retailer,
         NODE + "FetchResult": holder,
         NODE + "FetchMask": retailer,
         HOLDER + "Join": retailer,
         HOLDER + "GetPublicKey": retailer,
+        HOLDER + "Commit": retailer,
         HOLDER + "Release": retailer,
     }
 

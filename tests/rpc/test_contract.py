@@ -19,6 +19,7 @@ from hecf.errors import (
     Mismatch,
     PartyMissing,
     PermissionDenied,
+    Replayed,
     UnknownTask,
 )
 from hecf.he.blinding import BlindedProduct, BlindedResult, MaskSeed
@@ -26,6 +27,7 @@ from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.product.plan import ProductPlan
 from hecf.he.scheme import scheme_by_name
+from hecf.protocol import contribution
 from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, SumTask, gram_plan
 from hecf.rpc.identity import KEY_HOLDER
 from hecf.rpc.key_holder import LocalReleaser
@@ -82,7 +84,7 @@ def test_join_names_the_first_difference(
 def test_a_key_is_published_once(start: Open) -> None:
     coalition = start(scheme="ckks")
     link = coalition.node(KEY_HOLDER)
-    with pytest.raises((MalformedMessage, Mismatch)):
+    with pytest.raises((MalformedMessage, Mismatch, Replayed)):
         link.publish_key(coalition.terms, coalition.public_key[:-1])
     link.publish_key(coalition.terms, coalition.public_key)
     link.publish_key(coalition.terms, coalition.public_key)
@@ -143,7 +145,7 @@ def test_a_mutated_contribution_is_refused_and_not_stored(start: Open, scheme: s
         "the other side": operand(coalition, task, RIGHT, columns(coalition.terms, 1)),
     }
     for what, content in mutated.items():
-        with pytest.raises((MalformedMessage, Mismatch)):
+        with pytest.raises((MalformedMessage, Mismatch, Replayed)):
             node.contribute(task, LEFT, content)
         assert coalition.stored() == 0, what
     # Nothing was recorded either, so the right bytes are not in conflict with the wrong ones.
@@ -246,7 +248,7 @@ def test_released_blocks_equal_the_clear_twin(start: Open, scheme: str) -> None:
     coalition.publish()
     for name, side in task.parts:
         data = operand(coalition, task, side, matrices[name])
-        coalition.node(name).contribute(task, side, data)
+        coalition.contribute(name, task, side, data)
     received = {name: coalition.key_holder(name).release_blocks(task) for name in RETAILERS}
     bound = tolerance(task.plan)
     for (first, second), block in received["alder"].blocks.items():
@@ -276,11 +278,12 @@ def test_released_scores_equal_the_clear_twin(start: Open, scheme: str) -> None:
     items, bias = unit_item_model(random, 4, ITEMS)
     coalition.publish()
     coalition.node("birch").declare(task)
-    coalition.node("birch").contribute(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    model = contribution.bound(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    coalition.contribute("birch", task, MODEL, model)
     for name, share in shares.items():
         received = coalition.node(name).await_task(coalition.terms, "score/birch")
         data = operand(coalition, received, LEFT, share)
-        coalition.node(name).contribute(received, LEFT, data)
+        coalition.contribute(name, received, LEFT, data)
     top = coalition.key_holder("birch").release_scores(task)
     exact = (shares["alder"] + shares["cedar"]).T @ items + bias
     bound = tolerance(task.plan)
@@ -306,9 +309,10 @@ def blinded_scores(coalition: Coalition) -> tuple[ScoreTask, np.ndarray]:
     items, bias = unit_item_model(random, 4, ITEMS)
     coalition.publish()
     coalition.node("birch").declare(task)
-    coalition.node("birch").contribute(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    model = contribution.bound(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    coalition.contribute("birch", task, MODEL, model)
     for name, share in shares.items():
-        coalition.node(name).contribute(task, LEFT, operand(coalition, task, LEFT, share))
+        coalition.contribute(name, task, LEFT, operand(coalition, task, LEFT, share))
     return task, sum(shares.values()).T @ items + bias
 
 
@@ -389,7 +393,7 @@ def test_a_released_sum_is_exact(start: Open, scheme: str) -> None:
         received = coalition.node(name).await_task(coalition.terms, "sum/birch/item-counts")
         assert received == task
         data = operand(coalition, received, LEFT, vector / 8)
-        coalition.node(name).contribute(received, LEFT, data)
+        coalition.contribute(name, received, LEFT, data)
     with pytest.raises(InvalidInput, match="birch contributes no such part"):
         coalition.node("birch").contribute(task, LEFT, b"anything")
     exact = 2 * eighths["alder"] - 3 * eighths["cedar"]
@@ -428,7 +432,7 @@ def test_nothing_is_decrypted_without_its_debit(
     coalition.publish()
     for name, side in task.parts:
         matrix = columns(coalition.terms, 1)
-        coalition.node(name).contribute(task, side, operand(coalition, task, side, matrix))
+        coalition.contribute(name, task, side, operand(coalition, task, side, matrix))
     with pytest.raises(LimitExceeded, match="the releases under this key are used up"):
         coalition.key_holder("alder").release_blocks(task)
     assert coalition.debits == []
@@ -443,13 +447,13 @@ def test_waiting_ends_by_naming_who_is_missing(start: Open) -> None:
     coalition = start(patience=0.4)
     task = GramTask(coalition.terms)
     data = operand(coalition, task, LEFT, columns(coalition.terms, 1))
-    coalition.node("alder").contribute(task, LEFT, data)
+    coalition.contribute("alder", task, LEFT, data)
     with pytest.raises(PartyMissing, match=r"^birch, cedar did not act: got nothing in 0.4 sec"):
         coalition.key_holder("alder").release_blocks(task)
     for name, side in task.parts:
         if name != "alder":
             matrix = columns(coalition.terms, 1)
-            coalition.node(name).contribute(task, side, operand(coalition, task, side, matrix))
+            coalition.contribute(name, task, side, operand(coalition, task, side, matrix))
     with pytest.raises(PartyMissing, match=r"^the key holder did not act"):
         coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
     with pytest.raises(PartyMissing, match=r"^cedar did not act"):

@@ -19,6 +19,7 @@ from hecf.errors import HecfError, LimitExceeded, MalformedMessage
 from hecf.he.clear import ClearEncryptor
 from hecf.he.plan import LEFT
 from hecf.measure import Measurements
+from hecf.protocol.contribution import bound
 from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.compute_node import ComputeNodeService
@@ -128,7 +129,7 @@ def test_a_suitable_upload_passes_the_same_caps(node: Node) -> None:
     # The control: what is refused below is refused for its size and not for its form.
     task = GramTask(TERMS)
     matrix = np.eye(TERMS.shoppers, TERMS.factors)
-    data = ClearEncryptor().encode(task.plan, LEFT, matrix).to_bytes()
+    data = bound(task, LEFT, ClearEncryptor().encode(task.plan, LEFT, matrix).to_bytes())
     described = transfer.manifest(data)
     pieces = [data[:1000], data[1000:]]
     answer = node.stub.Contribute(iter(Upload(described.size, iter(pieces), described.sha256)))

@@ -111,8 +111,10 @@ def test_a_missing_file_is_said(store: BlockStore) -> None:
         store.get(DIGEST)
 
 
-def test_clear_removes_every_block(store: BlockStore, folder: Path) -> None:
+def test_only_blocks_that_are_kept_survive(store: BlockStore, folder: Path) -> None:
     store.put(DATA)
     (folder / ".left-by-a-crash").write_bytes(b"half")
-    store.clear()
+    store.keep({DIGEST})
+    assert [path.name for path in folder.iterdir()] == [DIGEST]
+    store.keep(set())
     assert list(folder.iterdir()) == []

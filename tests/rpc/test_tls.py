@@ -40,6 +40,9 @@ class Recorder:
         self.seen.append("terms")
         return TERMS
 
+    def join(self, party: Any) -> None:
+        self.seen.append("join")
+
 
 @pytest.fixture(scope="module")
 def authority() -> CertificateAuthority:

@@ -63,6 +63,10 @@ DIFFERENCES = [
         "fingerprint of the terms",
     ),
     ({"decay": 0.4}, "fingerprint of the terms"),
+    (
+        {"epsilon": 1.0, "delta": 1e-4, "clip": 2.0, "noise_multiplier": 9.0},
+        "fingerprint of the terms",
+    ),
     ({"retailers": ("butcher", "grocer", "florist")}, "fingerprint of the terms"),
 ]
 

@@ -60,6 +60,21 @@ class ComputeNodeServiceStub(object):
                 request_serializer=hecf_dot_v1_dot_compute__node__pb2.ContributeRequest.SerializeToString,
                 response_deserializer=hecf_dot_v1_dot_compute__node__pb2.ContributeResponse.FromString,
                 _registered_method=True)
+        self.GetUpload = channel.unary_unary(
+                '/hecf.v1.ComputeNodeService/GetUpload',
+                request_serializer=hecf_dot_v1_dot_compute__node__pb2.GetUploadRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.GetUploadResponse.FromString,
+                _registered_method=True)
+        self.CloseTask = channel.unary_unary(
+                '/hecf.v1.ComputeNodeService/CloseTask',
+                request_serializer=hecf_dot_v1_dot_compute__node__pb2.CloseTaskRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.CloseTaskResponse.FromString,
+                _registered_method=True)
+        self.AbortTask = channel.unary_unary(
+                '/hecf.v1.ComputeNodeService/AbortTask',
+                request_serializer=hecf_dot_v1_dot_compute__node__pb2.AbortTaskRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_compute__node__pb2.AbortTaskResponse.FromString,
+                _registered_method=True)
         self.FetchResult = channel.unary_stream(
                 '/hecf.v1.ComputeNodeService/FetchResult',
                 request_serializer=hecf_dot_v1_dot_compute__node__pb2.FetchResultRequest.SerializeToString,
@@ -111,6 +126,27 @@ class ComputeNodeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUpload(self, request, context):
+        """GetUpload says what the node has of the caller's part of a task. Retailers only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseTask(self, request, context):
+        """CloseTask takes no more contributions to a sum. Its declarer only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortTask(self, request, context):
+        """AbortTask ends a task without a result. Its declarer only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FetchResult(self, request, context):
         """FetchResult waits for a result and downloads it. Key holder only.
         """
@@ -152,6 +188,21 @@ def add_ComputeNodeServiceServicer_to_server(servicer, server):
                     servicer.Contribute,
                     request_deserializer=hecf_dot_v1_dot_compute__node__pb2.ContributeRequest.FromString,
                     response_serializer=hecf_dot_v1_dot_compute__node__pb2.ContributeResponse.SerializeToString,
+            ),
+            'GetUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpload,
+                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.GetUploadRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.GetUploadResponse.SerializeToString,
+            ),
+            'CloseTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseTask,
+                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.CloseTaskRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.CloseTaskResponse.SerializeToString,
+            ),
+            'AbortTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortTask,
+                    request_deserializer=hecf_dot_v1_dot_compute__node__pb2.AbortTaskRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_compute__node__pb2.AbortTaskResponse.SerializeToString,
             ),
             'FetchResult': grpc.unary_stream_rpc_method_handler(
                     servicer.FetchResult,
@@ -300,6 +351,87 @@ class ComputeNodeService(object):
             '/hecf.v1.ComputeNodeService/Contribute',
             hecf_dot_v1_dot_compute__node__pb2.ContributeRequest.SerializeToString,
             hecf_dot_v1_dot_compute__node__pb2.ContributeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hecf.v1.ComputeNodeService/GetUpload',
+            hecf_dot_v1_dot_compute__node__pb2.GetUploadRequest.SerializeToString,
+            hecf_dot_v1_dot_compute__node__pb2.GetUploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hecf.v1.ComputeNodeService/CloseTask',
+            hecf_dot_v1_dot_compute__node__pb2.CloseTaskRequest.SerializeToString,
+            hecf_dot_v1_dot_compute__node__pb2.CloseTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hecf.v1.ComputeNodeService/AbortTask',
+            hecf_dot_v1_dot_compute__node__pb2.AbortTaskRequest.SerializeToString,
+            hecf_dot_v1_dot_compute__node__pb2.AbortTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

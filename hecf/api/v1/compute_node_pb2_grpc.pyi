@@ -43,6 +43,12 @@ class ComputeNodeServiceStub:
     """AwaitTask waits until a task of a name has been declared."""
     Contribute: _grpc.StreamUnaryMultiCallable[_compute_node_pb2.ContributeRequest, _compute_node_pb2.ContributeResponse]
     """Contribute uploads the caller's part of a task. Retailers only."""
+    GetUpload: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.GetUploadRequest, _compute_node_pb2.GetUploadResponse]
+    """GetUpload says what the node has of the caller's part of a task. Retailers only."""
+    CloseTask: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.CloseTaskRequest, _compute_node_pb2.CloseTaskResponse]
+    """CloseTask takes no more contributions to a sum. Its declarer only."""
+    AbortTask: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.AbortTaskRequest, _compute_node_pb2.AbortTaskResponse]
+    """AbortTask ends a task without a result. Its declarer only."""
     FetchResult: _grpc.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]
     """FetchResult waits for a result and downloads it. Key holder only."""
     FetchMask: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.FetchMaskRequest, _compute_node_pb2.FetchMaskResponse]
@@ -63,6 +69,12 @@ class ComputeNodeServiceAsyncStub(ComputeNodeServiceStub):
     """AwaitTask waits until a task of a name has been declared."""
     Contribute: _aio.StreamUnaryMultiCallable[_compute_node_pb2.ContributeRequest, _compute_node_pb2.ContributeResponse]  # type: ignore[assignment]
     """Contribute uploads the caller's part of a task. Retailers only."""
+    GetUpload: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.GetUploadRequest, _compute_node_pb2.GetUploadResponse]  # type: ignore[assignment]
+    """GetUpload says what the node has of the caller's part of a task. Retailers only."""
+    CloseTask: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.CloseTaskRequest, _compute_node_pb2.CloseTaskResponse]  # type: ignore[assignment]
+    """CloseTask takes no more contributions to a sum. Its declarer only."""
+    AbortTask: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.AbortTaskRequest, _compute_node_pb2.AbortTaskResponse]  # type: ignore[assignment]
+    """AbortTask ends a task without a result. Its declarer only."""
     FetchResult: _aio.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]  # type: ignore[assignment]
     """FetchResult waits for a result and downloads it. Key holder only."""
     FetchMask: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.FetchMaskRequest, _compute_node_pb2.FetchMaskResponse]  # type: ignore[assignment]
@@ -110,6 +122,30 @@ class ComputeNodeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_compute_node_pb2.ContributeResponse, _abc.Awaitable[_compute_node_pb2.ContributeResponse]]:
         """Contribute uploads the caller's part of a task. Retailers only."""
+
+    @_abc_1.abstractmethod
+    def GetUpload(
+        self,
+        request: _compute_node_pb2.GetUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compute_node_pb2.GetUploadResponse, _abc.Awaitable[_compute_node_pb2.GetUploadResponse]]:
+        """GetUpload says what the node has of the caller's part of a task. Retailers only."""
+
+    @_abc_1.abstractmethod
+    def CloseTask(
+        self,
+        request: _compute_node_pb2.CloseTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compute_node_pb2.CloseTaskResponse, _abc.Awaitable[_compute_node_pb2.CloseTaskResponse]]:
+        """CloseTask takes no more contributions to a sum. Its declarer only."""
+
+    @_abc_1.abstractmethod
+    def AbortTask(
+        self,
+        request: _compute_node_pb2.AbortTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_compute_node_pb2.AbortTaskResponse, _abc.Awaitable[_compute_node_pb2.AbortTaskResponse]]:
+        """AbortTask ends a task without a result. Its declarer only."""
 
     @_abc_1.abstractmethod
     def FetchResult(

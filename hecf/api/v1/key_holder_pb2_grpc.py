@@ -45,6 +45,11 @@ class KeyHolderServiceStub(object):
                 request_serializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyRequest.SerializeToString,
                 response_deserializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyResponse.FromString,
                 _registered_method=True)
+        self.Commit = channel.unary_unary(
+                '/hecf.v1.KeyHolderService/Commit',
+                request_serializer=hecf_dot_v1_dot_key__holder__pb2.CommitRequest.SerializeToString,
+                response_deserializer=hecf_dot_v1_dot_key__holder__pb2.CommitResponse.FromString,
+                _registered_method=True)
         self.Release = channel.unary_stream(
                 '/hecf.v1.KeyHolderService/Release',
                 request_serializer=hecf_dot_v1_dot_key__holder__pb2.ReleaseRequest.SerializeToString,
@@ -70,6 +75,13 @@ class KeyHolderServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Commit(self, request, context):
+        """Commit says which contribution the caller made to a task.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Release(self, request, context):
         """Release waits for the released result of a task. Its recipients only.
         """
@@ -89,6 +101,11 @@ def add_KeyHolderServiceServicer_to_server(servicer, server):
                     servicer.GetPublicKey,
                     request_deserializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyRequest.FromString,
                     response_serializer=hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyResponse.SerializeToString,
+            ),
+            'Commit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Commit,
+                    request_deserializer=hecf_dot_v1_dot_key__holder__pb2.CommitRequest.FromString,
+                    response_serializer=hecf_dot_v1_dot_key__holder__pb2.CommitResponse.SerializeToString,
             ),
             'Release': grpc.unary_stream_rpc_method_handler(
                     servicer.Release,
@@ -151,6 +168,33 @@ class KeyHolderService(object):
             '/hecf.v1.KeyHolderService/GetPublicKey',
             hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyRequest.SerializeToString,
             hecf_dot_v1_dot_key__holder__pb2.GetPublicKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Commit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hecf.v1.KeyHolderService/Commit',
+            hecf_dot_v1_dot_key__holder__pb2.CommitRequest.SerializeToString,
+            hecf_dot_v1_dot_key__holder__pb2.CommitResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class KeyHolderServiceStub:
     """Join compares the caller's terms with the key holder's."""
     GetPublicKey: _grpc.UnaryStreamMultiCallable[_key_holder_pb2.GetPublicKeyRequest, _key_holder_pb2.GetPublicKeyResponse]
     """GetPublicKey downloads the coalition's public key."""
+    Commit: _grpc.UnaryUnaryMultiCallable[_key_holder_pb2.CommitRequest, _key_holder_pb2.CommitResponse]
+    """Commit says which contribution the caller made to a task."""
     Release: _grpc.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseRequest, _key_holder_pb2.ReleaseResponse]
     """Release waits for the released result of a task. Its recipients only."""
 
@@ -49,6 +51,8 @@ class KeyHolderServiceAsyncStub(KeyHolderServiceStub):
     """Join compares the caller's terms with the key holder's."""
     GetPublicKey: _aio.UnaryStreamMultiCallable[_key_holder_pb2.GetPublicKeyRequest, _key_holder_pb2.GetPublicKeyResponse]  # type: ignore[assignment]
     """GetPublicKey downloads the coalition's public key."""
+    Commit: _aio.UnaryUnaryMultiCallable[_key_holder_pb2.CommitRequest, _key_holder_pb2.CommitResponse]  # type: ignore[assignment]
+    """Commit says which contribution the caller made to a task."""
     Release: _aio.UnaryStreamMultiCallable[_key_holder_pb2.ReleaseRequest, _key_holder_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Release waits for the released result of a task. Its recipients only."""
 
@@ -70,6 +74,14 @@ class KeyHolderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_key_holder_pb2.GetPublicKeyResponse], _abc.AsyncIterator[_key_holder_pb2.GetPublicKeyResponse]]:
         """GetPublicKey downloads the coalition's public key."""
+
+    @_abc_1.abstractmethod
+    def Commit(
+        self,
+        request: _key_holder_pb2.CommitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_holder_pb2.CommitResponse, _abc.Awaitable[_key_holder_pb2.CommitResponse]]:
+        """Commit says which contribution the caller made to a task."""
 
     @_abc_1.abstractmethod
     def Release(

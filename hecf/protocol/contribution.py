@@ -1,0 +1,49 @@
+"""Contributions that are bound to one part of one task.
+
+What travels is a header with the binding, and the operand. The binding makes the bytes useless
+elsewhere: a captured contribution that is sent again for another task or part is refused
+(control C17).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from hecf.errors import MalformedMessage, Replayed
+from hecf.he.messages import HEADER_BYTES, Kind, header, open_header
+from hecf.protocol.tasks import Task
+
+
+def bound(task: Task, what: str, operand: bytes) -> bytes:
+    """Return the contribution that carries an operand for one part of a task."""
+    return header(Kind.CONTRIBUTION, _binding(task, what)) + operand
+
+
+def operand_of(task: Task, what: str, data: bytes) -> bytes:
+    """Return the operand of a contribution.
+
+    Raises
+    ------
+    MalformedMessage
+        If the bytes are no contribution.
+    Replayed
+        If they were bound to another task or part.
+    """
+    expected = _binding(task, what)
+    if len(data) < HEADER_BYTES:
+        raise MalformedMessage("a contribution is too short", got=f"{len(data)} bytes")
+    claimed = bytes(data[HEADER_BYTES - len(expected) : HEADER_BYTES])
+    body = open_header(data, Kind.CONTRIBUTION, claimed, len(data) - HEADER_BYTES)
+    if claimed != expected:
+        raise Replayed("a contribution was made for another task or part")
+    return bytes(body)
+
+
+def digest_of(data: bytes) -> str:
+    """Return SHA-256 of a contribution in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _binding(task: Task, what: str) -> bytes:
+    content = f"hecf contribution 1 {task.identifier} {what}"
+    return hashlib.sha256(content.encode()).digest()

@@ -1,0 +1,150 @@
+"""What a key holder must not forget beside its keys: commitments, and what it has released."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from hecf.errors import Conflict
+from hecf.protocol.tasks import Part
+from hecf.rpc.sqlite_tasks import connect, transaction
+
+_SCHEMA = """
+CREATE TABLE commitments (
+    task TEXT NOT NULL,
+    retailer TEXT NOT NULL,
+    what TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (task, retailer, what)
+) WITHOUT ROWID;
+CREATE TABLE releases (task TEXT PRIMARY KEY, result BLOB NOT NULL);
+"""
+FORMAT_VERSION = 1
+
+
+class ReleaseStore(Protocol):
+    """Where a key holder keeps commitments and released results."""
+
+    def commit(self, identifier: str, part: Part, digest: str) -> None:
+        """Keep a commitment; raises Conflict if another was made before."""
+        ...
+
+    def commitments(self, identifier: str) -> dict[Part, str]:
+        """Return the commitments to a task."""
+        ...
+
+    def released(self, identifier: str) -> bytes | None:
+        """Return what was released of a task, if anything was."""
+        ...
+
+    def keep(self, identifier: str, result: bytes) -> None:
+        """Keep what is released; raises Conflict if another result was."""
+        ...
+
+    def close(self) -> None:
+        """Release what the store holds."""
+        ...
+
+
+class MemoryReleaseStore:
+    """A store that ends with its process; see :class:`ReleaseStore`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._commitments: dict[tuple[str, Part], str] = {}
+        self._released: dict[str, bytes] = {}
+
+    def commit(self, identifier: str, part: Part, digest: str) -> None:
+        """Keep a commitment."""
+        with self._lock:
+            known = self._commitments.setdefault((identifier, part), digest)
+        _check_same(known, digest, part)
+
+    def commitments(self, identifier: str) -> dict[Part, str]:
+        """Return the commitments to a task."""
+        with self._lock:
+            found = self._commitments.items()
+            return {part: digest for (task, part), digest in found if task == identifier}
+
+    def released(self, identifier: str) -> bytes | None:
+        """Return what was released of a task."""
+        with self._lock:
+            return self._released.get(identifier)
+
+    def keep(self, identifier: str, result: bytes) -> None:
+        """Keep what is released."""
+        with self._lock:
+            _check_only(self._released.setdefault(identifier, result), result)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class SqliteReleaseStore:
+    """A durable store in an SQLite file of mode 0600; see :class:`ReleaseStore`.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection = connect(path, _SCHEMA, FORMAT_VERSION)
+
+    def commit(self, identifier: str, part: Part, digest: str) -> None:
+        """Keep a commitment."""
+        place = (identifier, *part)
+        with self._lock, transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO commitments VALUES (?, ?, ?, ?)", (*place, digest)
+            )
+            known = self._connection.execute(
+                "SELECT digest FROM commitments WHERE task = ? AND retailer = ? AND what = ?", place
+            ).fetchone()[0]
+        _check_same(known, digest, part)
+
+    def commitments(self, identifier: str) -> dict[Part, str]:
+        """Return the commitments to a task."""
+        with self._lock, transaction(self._connection):
+            rows = self._connection.execute(
+                "SELECT retailer, what, digest FROM commitments WHERE task = ?", (identifier,)
+            ).fetchall()
+        return {(name, what): digest for name, what, digest in rows}
+
+    def released(self, identifier: str) -> bytes | None:
+        """Return what was released of a task."""
+        with self._lock, transaction(self._connection):
+            row = self._connection.execute(
+                "SELECT result FROM releases WHERE task = ?", (identifier,)
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def keep(self, identifier: str, result: bytes) -> None:
+        """Keep what is released."""
+        with self._lock, transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO releases VALUES (?, ?)", (identifier, result)
+            )
+            known = self._connection.execute(
+                "SELECT result FROM releases WHERE task = ?", (identifier,)
+            ).fetchone()[0]
+            _check_only(bytes(known), result)
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+
+def _check_same(known: str, digest: str, part: Part) -> None:
+    if known != digest:
+        raise Conflict(f"{part[0]} has committed to another contribution to this task")
+
+
+def _check_only(known: bytes, result: bytes) -> None:
+    if known != result:
+        raise Conflict("another result of this task was released")
