@@ -1,7 +1,8 @@
 """Write the figures in the documents from results files, or check that they have not drifted.
 
 Usage: ``python docs/write_figures.py [--check]``. Results are made with
-``hecf demo --json docs/results/demo.json`` and ``hecf bench --json docs/results/bench.json``.
+``hecf demo --json docs/results/demo.json``, ``hecf bench --json docs/results/bench.json`` and
+``hecf privacy-utility --json docs/results/privacy-utility.json``.
 """
 
 from __future__ import annotations
@@ -69,6 +70,24 @@ def bench_figures(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def privacy_figures(results: Mapping[str, Any]) -> str:
+    """Recall by epsilon, as Markdown."""
+    epsilons = [point["epsilon"] for point in results["coalitions"][0]["curve"]]
+    heads = ["coalition", "most popular", *(f"ε = {value:g}" for value in epsilons), "no privacy"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for each in results["coalitions"]:
+        recalls = [each["popularity"], *(point["recall"] for point in each["curve"])]
+        cells = [f"{recall:.3f}" for recall in (*recalls, each["without_privacy"])]
+        lines.append(f"| {each['name']}, {each['shoppers']:,} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"Mean recall@{results['k']} over the targets and {results['repetitions']} draws of the "
+        f"noise; delta {results['delta']:g}, {results['factors']} factors, clip "
+        f"{results['clip']:g}. The chart is docs/privacy-utility.html, by `hecf privacy-utility`.",
+    ]
+    return "\n".join(lines)
+
+
 def _seconds(value: float) -> str:
     return f"{1e3 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
 
@@ -76,6 +95,7 @@ def _seconds(value: float) -> str:
 BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
     "demo": ("README.md", "demo.json", demo_figures),
     "bench": ("README.md", "bench.json", bench_figures),
+    "privacy": ("README.md", "privacy-utility.json", privacy_figures),
 }
 
 

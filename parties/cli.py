@@ -17,6 +17,7 @@ from parties.commands.fit import fit
 from parties.commands.keys import app as keys
 from parties.commands.ledger import app as ledger
 from parties.commands.plan import plan
+from parties.commands.privacy_utility import privacy_utility
 from parties.commands.provision import provision
 from parties.commands.recommend import recommend
 from parties.commands.reference import reference
@@ -43,6 +44,7 @@ app.command()(similar)
 app.command()(evaluate)
 app.add_typer(data)
 app.add_typer(bench, name="bench")
+app.command()(privacy_utility)
 app.command()(doctor)
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")

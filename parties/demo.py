@@ -274,6 +274,8 @@ def _parameters(terms: Terms) -> dict[str, Any]:
         "flooding": plan.flooding,
         "statistical_bits": terms.statistical_bits,
         "releases": terms.releases,
+        "epsilon": terms.epsilon,
+        "delta": terms.delta,
     }
 
 

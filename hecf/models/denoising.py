@@ -21,8 +21,10 @@ def shrunk_block(block: Block, deviation: float) -> Block:
 
     ``sqrt(y^2 - 4 d deviation^2)``, or 0 where that is not real: the shrinker of least Frobenius
     error for a low-rank square matrix in white noise (Gavish and Donoho, IEEE Transactions on
-    Information Theory 63(4), 2017, equation 7). A block that is all noise becomes zero, and the
-    recommendations that follow from it those of the most popular items.
+    Information Theory 63(4), 2017, equation 7). A block of orthonormal embeddings has no singular
+    value above 1, and none below ``deviation sqrt(d)`` can be told from noise; where the second
+    exceeds the first the block becomes zero, and the recommendations that follow from it those
+    of the most popular items.
 
     Parameters
     ----------
@@ -39,9 +41,12 @@ def shrunk_block(block: Block, deviation: float) -> Block:
         raise InvalidInput("a deviation is out of range", got=deviation, expected="0 up")
     if deviation == 0:
         return block
+    detectable = deviation * np.sqrt(block.shape[0])
+    if detectable >= 1:
+        return np.zeros_like(block)
     left, values, right = np.linalg.svd(block)
-    kept = np.sqrt(np.maximum(values**2 - 4 * block.shape[0] * deviation**2, 0.0))
-    return np.asarray((left * kept) @ right, dtype=np.float64)
+    kept = np.sqrt(np.maximum(values**2 - 4 * detectable**2, 0.0))
+    return np.asarray((left * np.minimum(kept, 1.0)) @ right, dtype=np.float64)
 
 
 def consistent_blocks(

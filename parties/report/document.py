@@ -7,12 +7,9 @@ from typing import Any
 
 from hecf.errors import InvalidInput
 from parties.report import figures, findings, sections
-from parties.report.markup import Markup, join, paragraph, tag, verbatim
-from parties.report.style import STYLE
+from parties.report.markup import Markup, join, paragraph, tag
+from parties.report.page import page
 from parties.report.summary import Summary
-
-# The page can neither load nor run anything, whatever a name in the data contains.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def render(results: Mapping[str, Any]) -> str:
@@ -61,15 +58,6 @@ def _document(results: Mapping[str, Any]) -> str:
         if summary.encrypted
         else "Recommendations across retailers, not encrypted, for comparison"
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name_="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", verbatim(STYLE)),
-    )
     main = tag(
         "main",
         _header(title, results, summary),
@@ -82,8 +70,7 @@ def _document(results: Mapping[str, Any]) -> str:
         sections.encryption(results, summary),
         sections.sights(results, summary),
     )
-    page = tag("html", head, tag("body", main), lang="en")
-    return f"<!DOCTYPE html>\n{page.text}\n"
+    return page(title, main)
 
 
 def _header(title: str, results: Mapping[str, Any], summary: Summary) -> Markup:

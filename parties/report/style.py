@@ -85,6 +85,8 @@ figcaption { color: var(--muted); font-size: 0.88rem; margin-top: 0.7rem; max-wi
 .row .value { text-align: right; color: var(--muted); }
 .dots svg { display: block; width: calc(100% - 20px); margin: 0 10px; height: 26px;
   overflow: visible; }
+.curves > svg { display: block; width: calc(100% - 20px); height: 245px; margin: 0 10px;
+  overflow: visible; }
 .dots .axis svg { height: 22px; }
 .bars svg { display: block; width: 100%; height: 16px; }
 .bars svg + svg { margin-top: 3px; }
@@ -102,6 +104,10 @@ figcaption { color: var(--muted); font-size: 0.88rem; margin-top: 0.7rem; max-wi
 .encrypted { fill: var(--accent); }
 .sent { fill: var(--accent); }
 .received { fill: var(--other); }
+.curve { stroke-width: 2; }
+.curve.stage-1 { stroke: var(--stage-1); } .curve.stage-2 { stroke: var(--stage-2); }
+.curve.stage-3 { stroke: var(--stage-3); } .curve.stage-4 { stroke: var(--stage-4); }
+.curve.stage-5 { stroke: var(--stage-5); } .curve.stage-6 { stroke: var(--stage-6); }
 .stage-1 { fill: var(--stage-1); } .stage-2 { fill: var(--stage-2); }
 .stage-3 { fill: var(--stage-3); } .stage-4 { fill: var(--stage-4); }
 .stage-5 { fill: var(--stage-5); } .stage-6 { fill: var(--stage-6); }

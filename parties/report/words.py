@@ -171,8 +171,10 @@ def parameters(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         f"compute together is a table of {values['factors']} by {values['factors']} numbers, "
         "however many shoppers and items they have.",
     )
+    private = _differential_privacy(values)
     if values["scheme"] == "clear":
-        return [("Scheme", "none", "Not encrypted, for comparison: no ring, no key."), factors]
+        scheme = ("Scheme", "none", "Not encrypted, for comparison: no ring, no key.")
+        return [scheme, factors, private]
     columns, rows, others = values["packing"]
     return [
         (
@@ -225,4 +227,19 @@ def parameters(values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             "Ciphertexts whose results may leave the key holder before a new key is due. The "
             "noise is sized for that many.",
         ),
+        private,
     ]
+
+
+def _differential_privacy(values: Mapping[str, Any]) -> tuple[str, str, str]:
+    if values["epsilon"] == 0:
+        meaning = (
+            "None was agreed on. The noise above protects the key; what a table says of one "
+            "shopper, somebody who knows all the others can work out."
+        )
+        return "Differential privacy", "none", meaning
+    meaning = (
+        f"With delta {values['delta']:g}: how much the tables may tell, at most, of whether a "
+        "shopper is in the data, for fixed models of the retailers."
+    )
+    return "Differential privacy", f"epsilon {values['epsilon']:g}", meaning

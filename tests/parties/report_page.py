@@ -68,6 +68,8 @@ def results() -> dict[str, Any]:
             "flooding": 5.164434e-06,
             "statistical_bits": 30,
             "releases": 4096,
+            "epsilon": 0.0,
+            "delta": 0.0,
         },
         "topology": "coalition-key-blinded",
         "saw": {name: [f"{row} things", "and no more"] for row, name in enumerate(parties)},

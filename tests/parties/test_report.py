@@ -325,3 +325,14 @@ def test_figures_are_written_as_documented(written: str, expected: str) -> None:
 def test_a_table_refuses_rows_of_another_length() -> None:
     with pytest.raises(ValueError, match="zip"):
         table("caption", [Column("one"), Column("two")], [["only one"]])
+
+
+@pytest.mark.parametrize(("epsilon", "shown"), [(0.0, "none"), (2.5, "epsilon 2.5")])
+def test_the_report_says_whether_differential_privacy_was_agreed_on(
+    epsilon: float, shown: str
+) -> None:
+    changed = results()
+    changed["parameters"] |= {"epsilon": epsilon, "delta": 1e-6 if epsilon else 0.0}
+    text = Page(render(changed)).text
+    assert re.search(rf"Differential privacy\s*{shown}", text)
+    assert ("None was agreed on" in text) == (epsilon == 0)

@@ -179,6 +179,9 @@ def test_shrinking_brings_a_noisy_block_nearer_and_leaves_nothing_of_noise() -> 
     nothing = deviation * random.standard_normal((16, 16))
     assert np.linalg.norm(shrunk_block(nothing, 1.2 * deviation)) < 1e-12
     assert np.array_equal(shrunk_block(noisy, 0.0), noisy)
+    # Noise in which no singular value up to 1 could be seen leaves nothing, whatever was drawn.
+    assert not shrunk_block(100 * noisy, 0.3).any()
+    assert np.linalg.svd(shrunk_block(100 * noisy, 0.2))[1].max() <= 1 + 1e-12
     with pytest.raises(InvalidInput):
         shrunk_block(noisy, -1.0)
 

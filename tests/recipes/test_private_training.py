@@ -11,6 +11,7 @@ import pytest
 from coalitions import RETAILERS, Coalition, embeddings, make_terms, run_retailers
 
 from hecf.errors import ConfigurationError
+from hecf.privacy import release
 from hecf.privacy.accounting import noise_multiplier
 from hecf.privacy.sensitivity import clipped_rows
 from hecf.protocol.tasks import GramTask
@@ -24,9 +25,8 @@ def private_terms(epsilon: float = 8.0, **changes: Any) -> Terms:
     return make_terms(**agreed, noise_multiplier=noise_multiplier(epsilon, 1e-5), **changes)
 
 
-@pytest.mark.parametrize("scheme", ["clear", "ckks"])
-def test_blocks_are_noisy_and_the_coalition_still_recommends(tmp_path: Path, scheme: str) -> None:
-    terms = private_terms(scheme=scheme)
+def test_blocks_are_noisy_and_the_coalition_still_recommends(tmp_path: Path) -> None:
+    terms = private_terms()
     coalition = Coalition(terms, tmp_path)
     coalition.publish()
     fitted = embeddings(terms)
@@ -53,6 +53,33 @@ def test_much_privacy_leaves_the_most_popular_items(tmp_path: Path) -> None:
     for name, each in run_retailers(coalition, fitted, ROWS).items():
         best = np.sort(fitted[name].mean)[::-1][: terms.top_k]
         np.testing.assert_allclose(each.scores, np.tile(best, (len(each.rows), 1)), atol=1e-9)
+
+
+def test_encrypted_and_clear_release_the_same_blocks_under_the_same_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is measured on the clear twin is therefore what an encrypted coalition gets."""
+    fitted = embeddings(private_terms())
+    blocks, scores = {}, {}
+    for scheme in ("clear", "ckks"):
+        noise = np.random.default_rng(7)
+
+        def same(shape: tuple[int, ...], deviation: float, random: object) -> np.ndarray:
+            return np.rint(deviation * noise.standard_normal(shape)).astype(np.int64)  # noqa: B023
+
+        monkeypatch.setattr(release, "discrete_gaussian", same)
+        terms = private_terms(scheme=scheme)
+        (tmp_path / scheme).mkdir()
+        coalition = Coalition(terms, tmp_path / scheme)
+        coalition.publish()
+        found = run_retailers(coalition, fitted, ROWS)
+        blocks[scheme] = coalition.key_holder("alder").release_blocks(GramTask(terms)).blocks
+        scores[scheme] = np.concatenate([found[name].scores for name in RETAILERS])
+    for pair, block in blocks["clear"].items():
+        # Flooding, and a step of the grid.
+        np.testing.assert_allclose(blocks["ckks"][pair], block, atol=2.0**-8)
+        assert np.abs(block).max() > 0.05
+    np.testing.assert_allclose(scores["ckks"], scores["clear"], atol=1e-2)
 
 
 @pytest.mark.parametrize(

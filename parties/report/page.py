@@ -1,0 +1,24 @@
+"""A whole HTML document around the content of a page."""
+
+from __future__ import annotations
+
+from parties.report.markup import Markup, tag, verbatim
+from parties.report.style import STYLE
+
+# The page can neither load nor run anything, whatever a name in the data contains.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def page(title: str, main: Markup) -> str:
+    """Return an HTML document without script that refers to nothing outside itself."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name_="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", verbatim(STYLE)),
+    )
+    document = tag("html", head, tag("body", main), lang="en")
+    return f"<!DOCTYPE html>\n{document.text}\n"
