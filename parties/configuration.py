@@ -135,7 +135,7 @@ class ConfigurationFile(Section):
             If the file cannot be read, is not TOML, or a key is missing, unknown, out of its
             range or in conflict with another.
         """
-        content = _parse(path)
+        content = parse_toml(path)
         try:
             return cls.model_validate(content, context={"folder": path.parent.absolute()})
         except ValidationError as error:
@@ -404,7 +404,8 @@ def _exactly_one(first: str, first_value: object, second: str, second_value: obj
         raise _refusal(got, f"either {first} or {second}", first)
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file of bounded size; raises ConfigurationError."""
     raw = read_limited(path, _LARGEST_FILE)
     try:
         text = raw.decode()

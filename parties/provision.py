@@ -128,7 +128,7 @@ def provision(
         _check_data(name, data)
     identifier = secrets.token_hex(16)
     pseudonym_key = PseudonymKey.generate()
-    directory = MemberDirectory.from_members(pseudonym_key, _members(configuration.members))
+    directory = MemberDirectory.from_members(pseudonym_key, member_ids(configuration.members))
     terms = configuration.terms(identifier, len(directory), directory.fingerprint)
     authority = CertificateAuthority.create(identifier, validity_days=validity_days)
     role_files = {
@@ -216,7 +216,8 @@ def _check_data(name: str, data: DataSection) -> None:
             )
 
 
-def _members(members: MembersSection) -> tuple[str, ...]:
+def member_ids(members: MembersSection) -> tuple[str, ...]:
+    """Read the loyalty ids that a ``[members]`` table names; raises ConfigurationError."""
     if members.path is None:
         return complete_journey.members()
     path = members.path

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hecf.errors import MalformedMessage, ParameterError
 from hecf.he import sampling
@@ -181,13 +182,18 @@ class BlindedResult:
         can notice.
         """
         plan = self.plan
+        tiles = digits_to_float(self.digits(seed), plan.primes, plan.scale)
+        return plan.packing.unpack_result(tiles, plan.left, plan.right)
+
+    def digits(self, seed: MaskSeed) -> tuple[NDArray[np.int64], ...]:
+        """Take the mask off: exact balanced mixed-radix digits (groups, groups, m n)."""
+        plan = self.plan
         hidden = mask(plan, seed)
         residues = np.empty(self.words.shape, dtype=np.int64)
         for index, prime in enumerate(plan.primes):
             residues[:, :, index] = self.words[:, :, index].astype(np.int64) - hidden[:, :, index]
             residues[:, :, index] %= prime
-        tiles = digits_to_float(recombine(residues, plan.primes), plan.primes, plan.scale)
-        return plan.packing.unpack_result(tiles, plan.left, plan.right)
+        return recombine(residues, plan.primes)
 
 
 def mask(plan: ProductPlan, seed: MaskSeed) -> Words:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from parties.commands.guard import guarded
+from parties.commands.guard import check_target, guarded
 
-app = typer.Typer(help="Look into what a party took down.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look into what a party took down, and attack what it shows.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -28,3 +32,29 @@ def verify(
 
     found = auditing.verify_file(file, head, anchor)
     typer.echo(f"{file}: {found.number} lines, whole; the last is {found.digest}")
+
+
+@app.command()
+@guarded
+def attack(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Attacks by name; all of them by default.")
+    ] = None,
+    config: Annotated[Path, typer.Option(help="A kit's party.toml, or a coalition.toml.")] = Path(
+        "coalition.toml"
+    ),
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write outcomes here.")] = None,
+) -> None:
+    """Attack made-up victims under a coalition's own parameters, and say what succeeds."""
+    from parties import attacking
+    from parties.files import write_public
+
+    check_target(json_path)
+    progress = Console(stderr=True)
+    outcomes = attacking.mount(
+        attacking.terms_of(config), names or [], lambda name: progress.print(f"[dim]{name}[/dim]")
+    )
+    attacking.show(outcomes, Console())
+    if json_path is not None:
+        content = json.dumps(attacking.as_json(outcomes), indent=1) + "\n"
+        write_public(json_path, content.encode())

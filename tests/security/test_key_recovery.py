@@ -161,8 +161,10 @@ def test_averaging_the_planned_number_of_releases_does_not_reveal_it_either(
     assert np.mean(np.abs(recovered) <= 1) < 0.005
 
 
-def test_the_audit_of_a_plan_finds_the_attack_alive_and_stopped() -> None:
-    outcome = experiment(score_plan(left_scale_bits=34), secrets.token_bytes)
+@pytest.mark.parametrize("blinded", [False, True])
+def test_the_audit_of_a_plan_finds_the_attack_alive_and_stopped(blinded: bool) -> None:
+    plan = score_plan(left_scale_bits=40)
+    outcome = experiment(plan, secrets.token_bytes, blinded=blinded)
     assert outcome.alive
     assert outcome.unprotected == 1.0
     assert not outcome.succeeded

@@ -123,6 +123,7 @@ def relative(path: Path) -> str:
         (floods_blinded_results, "from hecf.he.blinding import flooded"),
         (decrypts_by_itself, "from hecf.he.ckks import CkksDecryptor"),
         (decrypts_by_itself, "import hecf.he.seal"),
+        (decrypts_by_itself, "from hecf.he.ckks import CkksEncryptor, CkksDecryptor"),
         (decrypts_by_itself, "list(decryptor.panels(plan, tiles))"),
     ],
 )

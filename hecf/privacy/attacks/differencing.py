@@ -15,6 +15,7 @@ from hecf.he.sampling import RandomBytes, gaussian
 from hecf.privacy.attacks.outcome import Outcome
 
 SUCCESS = 0.9
+MOST_ROWS = 4096
 
 
 def rank_one(before: Float, after: Float) -> tuple[Float, Float]:
@@ -48,7 +49,9 @@ def experiment(
     protection : str
         What `release` does, for the outcome.
     """
-    left, right = (gaussian((shoppers, factors), random) / shoppers**0.5 for _ in range(2))
+    # Of the others only their number counts, which sets the size of every row.
+    rows = min(shoppers, MOST_ROWS)
+    left, right = (gaussian((rows, factors), random) / shoppers**0.5 for _ in range(2))
     with_her, without = left.T @ right, left[1:].T @ right[1:]
 
     def reached(before: Float, after: Float) -> float:

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from hecf.he.blinding import MaskSeed
 from hecf.he.ckks import CkksDecryptor, CkksEncryptor, generate_keys
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.matrices import EncryptedProduct
@@ -69,7 +70,7 @@ def whole_polynomial(plan: ProductPlan) -> ProductPlan:
     return replace(plan, scheme="ckks", left=degree, right=1, packing=packing)
 
 
-def experiment(plan: ProductPlan, random: RandomBytes) -> Outcome:
+def experiment(plan: ProductPlan, random: RandomBytes, *, blinded: bool = False) -> Outcome:
     """Attack a fresh key of a coalition's parameters through an exact and a released result.
 
     Parameters
@@ -78,6 +79,8 @@ def experiment(plan: ProductPlan, random: RandomBytes) -> Outcome:
         Of the coalition's scores.
     random : callable
         Source of cryptographically secure bytes.
+    blinded : bool
+        Whether scores are released under a mask, which this recipient has.
     """
     whole = whole_polynomial(plan)
     secret, public = generate_keys(whole.parameters)
@@ -93,9 +96,22 @@ def experiment(plan: ProductPlan, random: RandomBytes) -> Outcome:
         # The attacker divides by these; a zero among them is rare and costs one more result.
         product = evaluator.score(evaluator.add(operands), items, np.zeros(1))
     exact = digits_to_integers(decryptor.decrypt_digits(product), whole.primes)
-    policy = ReleasePolicy(2, 1, statistical_bits=plan.statistical_bits, releases=plan.releases)
-    gate = ReleaseGate(policy, random)
-    released = as_integers(whole, gate.top_scores(decryptor.decrypt(product)).scores)
+    gate = ReleaseGate(
+        ReleasePolicy(
+            2,
+            1,
+            statistical_bits=plan.statistical_bits,
+            releases=plan.releases,
+            blinded=blinded,
+        ),
+        random,
+    )
+    if blinded:
+        seed = MaskSeed.draw(random)
+        opened = gate.blinded(decryptor.decrypt_blinded(evaluator.blind(product, seed)))
+        released = digits_to_integers(opened.digits(seed), whole.primes)
+    else:
+        released = as_integers(whole, gate.top_scores(decryptor.decrypt(product)).scores)
     key = SealContext(whole.parameters).secret_polynomial(secret.expose())
 
     def share(plaintext: list[int]) -> float:

@@ -20,6 +20,7 @@ from hecf.privacy.attacks.outcome import Outcome, area_under_curve
 
 SUCCESS = 0.6
 TRIALS = 250
+MOST_ROWS = 4096
 
 
 def bound(multiplier: float, releases: int = 1) -> float:
@@ -72,7 +73,9 @@ def canary_area(
     trials : int
         Blocks of each kind.
     """
-    left, right = (gaussian((shoppers, factors), random) / shoppers**0.5 for _ in range(2))
+    # The attacker subtracts the others, whose number therefore does not matter.
+    others_rows = min(shoppers, MOST_ROWS)
+    left, right = (gaussian((others_rows, factors), random) / shoppers**0.5 for _ in range(2))
     rows = gaussian((2, factors), random)
     rows *= norm / np.linalg.norm(rows, axis=1, keepdims=True)
     others, canary = left.T @ right, np.outer(rows[0], rows[1])

@@ -1,0 +1,214 @@
+"""Mount attacks on the parameters of a coalition, and say which of them succeed.
+
+No data and no key of the coalition is touched: victims are made up here, of the coalition's sizes,
+under keys that are drawn for the occasion.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from hecf.data.synthetic import SyntheticCoalition
+from hecf.errors import ConfigurationError
+from hecf.he.keys import Decrypted
+from hecf.he.modular import Float
+from hecf.privacy.attacks import Outcome
+from hecf.privacy.attacks import concealment as concealment_attack
+from hecf.privacy.attacks import dictionary as dictionary_attack
+from hecf.privacy.attacks import differencing as differencing_attack
+from hecf.privacy.attacks import key_recovery as key_recovery_attack
+from hecf.privacy.attacks import membership as membership_attack
+from hecf.privacy.attacks import model_recovery as model_recovery_attack
+from hecf.privacy.attacks import reconstruction as reconstruction_attack
+from hecf.privacy.attacks import temporal as temporal_attack
+from hecf.privacy.release import ReleaseGate
+from hecf.protocol.tasks import ScoreTask, gram_plan
+from hecf.protocol.terms import BLINDED, Terms
+from parties.configuration import CoalitionConfiguration, PartyConfiguration, parse_toml
+from parties.files import read_limited
+from parties.provision import member_ids
+
+_LARGEST_FILE = 1 << 20
+_SCORED = 100
+_CATALOGUE = 200
+_SHOPPERS = 1500
+_FACTORS = 32
+_IDS = tuple(f"{number:08d}" for number in range(500))
+
+
+def terms_of(path: Path) -> Terms:
+    """Read the terms of a kit's ``party.toml``, or make those that a ``coalition.toml`` leads to.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is neither, or a coalition without encryption, which has nothing to attack.
+    """
+    if "party" in parse_toml(path):
+        files = PartyConfiguration.load(path).files
+        terms = Terms.from_json(read_limited(files.terms, _LARGEST_FILE).decode("utf-8", "replace"))
+    else:
+        configuration = CoalitionConfiguration.load(path)
+        shoppers = len(member_ids(configuration.members))
+        terms = configuration.terms(secrets.token_hex(16), shoppers, "0" * 64)
+    if terms.scheme != "ckks":
+        raise ConfigurationError(
+            "there is nothing to attack without encryption", got=terms.scheme, expected="ckks"
+        )
+    return terms
+
+
+def mount(terms: Terms, names: Sequence[str], step: Callable[[str], None]) -> list[Outcome]:
+    """Mount attacks by name, or all of them if none is named.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no attack of a name.
+    """
+    for name in names:
+        if name not in ATTACKS:
+            raise ConfigurationError("unknown attack", got=name, expected=" or ".join(ATTACKS))
+    outcomes = []
+    for name in names or ATTACKS:
+        step(name)
+        outcomes.append(ATTACKS[name](terms))
+    return outcomes
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
+    """Print what every attack achieved, without the protection and with it."""
+    table = Table("attack", "measure", "unprotected", "protected", "protection", "verdict")
+    for outcome in outcomes:
+        table.add_row(
+            outcome.attack,
+            outcome.measure,
+            f"{outcome.unprotected:.3f}",
+            f"{outcome.protected:.3f}",
+            outcome.protection,
+            verdict(outcome),
+        )
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.succeeded:
+            console.print(f"{outcome.attack} succeeds: the attacker is {outcome.attacker}")
+
+
+def verdict(outcome: Outcome) -> str:
+    """Say what the figures mean; an attack that never works says nothing."""
+    if not outcome.alive:
+        return "not alive, so it says nothing"
+    return "SUCCEEDS" if outcome.succeeded else "fails"
+
+
+def as_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return the outcomes for a JSON file."""
+    return [
+        {**asdict(outcome), "alive": outcome.alive, "succeeded": outcome.succeeded}
+        for outcome in outcomes
+    ]
+
+
+def _key_recovery(terms: Terms) -> Outcome:
+    task = _scores(terms)
+    return key_recovery_attack.experiment(task.plan, secrets.token_bytes, blinded=task.blinded)
+
+
+def _model_recovery(terms: Terms) -> Outcome:
+    return model_recovery_attack.experiment(_scores(terms).plan, secrets.token_bytes)
+
+
+def _concealment(terms: Terms) -> Outcome:
+    return concealment_attack.experiment(gram_plan(terms), secrets.token_bytes)
+
+
+def _dictionary(terms: Terms) -> Outcome:
+    public = [terms.identifier.encode(), bytes.fromhex(terms.identifier), terms.coalition.encode()]
+    return dictionary_attack.experiment(_IDS, public)
+
+
+def _differencing(terms: Terms) -> Outcome:
+    return differencing_attack.experiment(
+        terms.shoppers, terms.factors, _release(terms), secrets.token_bytes, _protection(terms)
+    )
+
+
+def _membership(terms: Terms) -> Outcome:
+    private = terms.gram_privacy
+    typical = math.sqrt(terms.factors / terms.shoppers)
+    norm = typical if private is None else private.row_bound(terms.factors, terms.shoppers)
+    return membership_attack.experiment(
+        terms.shoppers,
+        terms.factors,
+        _release(terms),
+        secrets.token_bytes,
+        norm=norm,
+        releases=1,
+        protection=_protection(terms),
+    )
+
+
+def _reconstruction(terms: Terms) -> Outcome:
+    factors = min(terms.factors, _FACTORS)
+    made = SyntheticCoalition(_SHOPPERS, retailers=terms.retailers[:4], items=_CATALOGUE)
+    return reconstruction_attack.experiment(
+        {name: made.counts(name) for name in made.retailers},
+        factors=factors,
+        ridge=terms.ridge,
+        decay=terms.decay,
+        top_k=None if terms.topology == BLINDED else min(terms.top_k, _CATALOGUE),
+    )
+
+
+def _temporal(terms: Terms) -> Outcome:
+    made = SyntheticCoalition(_SHOPPERS // 3, retailers=terms.retailers[:1], items=_CATALOGUE // 2)
+    bought = (made.counts(terms.retailers[0]).toarray() > 0).astype(np.float64)
+    return temporal_attack.experiment(
+        bought,
+        lambda counts: counts,
+        length=min(terms.top_k, _CATALOGUE // 2 - 1),
+        protection="none, if lists were published of exact sums; no task publishes any",
+    )
+
+
+def _scores(terms: Terms) -> ScoreTask:
+    rows = tuple(range(min(_SCORED, terms.shoppers)))
+    return ScoreTask(terms, terms.retailers[0], rows, max(_CATALOGUE, terms.top_k))
+
+
+def _release(terms: Terms) -> Callable[[Float], Float]:
+    """Return what the coalition's gate does to a Gram block."""
+    plan, gate = gram_plan(terms), ReleaseGate(terms.release_policy, secrets.token_bytes)
+    return lambda block: gate.gram(Decrypted(plan, block))
+
+
+def _protection(terms: Terms) -> str:
+    private = terms.gram_privacy
+    if private is None:
+        return "none but that blocks are released once; flooding protects the key"
+    return f"noise for epsilon = {private.epsilon:g}, delta = {private.delta:g}"
+
+
+ATTACKS: Mapping[str, Callable[[Terms], Outcome]] = MappingProxyType(
+    {
+        "key-recovery": _key_recovery,
+        "model-recovery": _model_recovery,
+        "concealment": _concealment,
+        "dictionary": _dictionary,
+        "differencing": _differencing,
+        "membership": _membership,
+        "reconstruction": _reconstruction,
+        "temporal": _temporal,
+    }
+)
+"""Attacks by name, each on the terms of a coalition."""

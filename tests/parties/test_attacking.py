@@ -1,0 +1,92 @@
+"""``hecf audit attack``: attacks on the parameters of a kit or of a coalition to be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from coalitions import make_terms
+from typer.testing import CliRunner
+
+import parties
+from hecf.errors import ConfigurationError
+from hecf.privacy.attacks import Outcome
+from hecf.protocol.terms import Terms
+from parties import attacking
+from parties.cli import app
+
+DEMONSTRATION = Path(str(parties.__file__)).parent / "complete-journey.toml"
+PRIVATE = {"epsilon": 1.0, "delta": 1e-6, "clip": 2.0, "noise_multiplier": 4.2}
+
+
+def terms(**changes: object) -> Terms:
+    return make_terms(scheme="ckks", factors=8, shoppers=2000, **changes)
+
+
+def outcome(name: str, agreed: Terms) -> Outcome:
+    [found] = attacking.mount(agreed, [name], lambda step: None)
+    assert found.alive
+    return found
+
+
+@pytest.mark.parametrize("topology", ["coalition-key", "coalition-key-blinded"])
+def test_what_protects_the_key_the_model_and_the_uploads_holds(topology: str) -> None:
+    for name in ("key-recovery", "model-recovery", "concealment", "dictionary"):
+        assert not outcome(name, terms(topology=topology)).succeeded
+
+
+def test_noise_for_differential_privacy_is_what_stops_differencing() -> None:
+    for name in ("differencing", "membership"):
+        assert outcome(name, terms()).succeeded
+    assert not outcome("differencing", terms(**PRIVATE)).succeeded
+    # A multiplier of 4.2 over three blocks leaves one block an area of about 0.61 at most.
+    assert outcome("membership", terms(**PRIVATE)).protected < 0.75
+
+
+def test_the_topology_decides_what_a_recipient_reconstructs_from() -> None:
+    rows = outcome("reconstruction", terms(topology="coalition-key-blinded"))
+    best = outcome("reconstruction", terms(topology="coalition-key"))
+    assert rows.succeeded
+    assert best.protected < rows.protected
+    assert "best 5 items" in best.protection
+
+
+def test_the_command_prints_what_succeeded_and_writes_it(tmp_path: Path) -> None:
+    target = tmp_path / "outcomes.json"
+    arguments = ["audit", "attack", "dictionary", "differencing", "--config", str(DEMONSTRATION)]
+    done = CliRunner().invoke(app, [*arguments, "--json", str(target)])
+    assert done.exit_code == 0
+    assert "differencing succeeds" in done.output.replace("\n", " ")
+    found = {row["attack"]: row["succeeded"] for row in json.loads(target.read_text())}
+    assert found == {"dictionary": False, "differencing": True}
+
+
+def test_a_kit_is_attacked_under_its_own_terms(tmp_path: Path) -> None:
+    agreed = terms(topology="coalition-key")
+    (tmp_path / "terms.json").write_text(agreed.to_json())
+    files = ["certificate", "private_key", "authority", "state", "output"]
+    files += ["storage_key", "ledger_witness"]
+    lines = ["[party]", 'role = "key-holder"', 'name = "key-holder"', "[files]"]
+    lines += ['terms = "terms.json"', 'allowed = "allowed.txt"']
+    lines += [f'{name} = "{name}"' for name in files]
+    lines += ["[compute_node]", 'address = "a:1"', "[key_holder]", 'address = "a:2"']
+    path = tmp_path / "party.toml"
+    path.write_text("\n".join(lines))
+    assert attacking.terms_of(path) == agreed
+
+
+def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="unknown attack: got guessing, expected key-rec"):
+        attacking.mount(terms(), ["guessing"], lambda step: None)
+    clear = tmp_path / "coalition.toml"
+    clear.write_text(DEMONSTRATION.read_text().replace('"ckks"', '"clear"'))
+    with pytest.raises(ConfigurationError, match="nothing to attack without encryption"):
+        attacking.terms_of(clear)
+    done = CliRunner().invoke(app, ["audit", "attack", "--config", str(tmp_path / "none.toml")])
+    assert done.exit_code == 1
+
+
+def test_an_attack_that_is_not_alive_is_said_to_prove_nothing() -> None:
+    dead = Outcome("x", "somebody", "share", 0.5, 0.1, 0.0, "noise")
+    assert "says nothing" in attacking.verdict(dead)
