@@ -108,7 +108,7 @@ def _write_configuration(options: DemoOptions, folder: Path) -> Path:
         content["evaluation"]["seed"] = options.seed
     for retailer in content["retailers"].values():
         retailer["items"] = options.items
-    for role, port in zip(("compute_node", "key_holder"), _free_ports(2), strict=True):
+    for role, port in zip(("compute_node", "key_holder"), free_ports(2), strict=True):
         content[role]["address"] = f"127.0.0.1:{port}"
     if options.shoppers is not None:
         everybody = complete_journey.members()
@@ -139,7 +139,8 @@ def _toml_tables(content: Mapping[str, Any], prefix: str = "") -> list[str]:
     return lines
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on, all different."""
     held = [socket.socket() for _ in range(count)]
     try:
         for each in held:

@@ -105,7 +105,12 @@ def fit_together(
 
 
 def fit_with_kit(
-    model: Recommender, kit: Kit, catalogue: Sequence[str] | None, out: Path, progress: Progress
+    model: Recommender,
+    kit: Kit,
+    catalogue: Sequence[str] | None,
+    session: str,
+    out: Path,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Take part in a fit with running parties, as the retailer of a kit.
 
@@ -125,7 +130,9 @@ def fit_with_kit(
     measurements = Measurements()
     progress(f"fitting {model!r} with {kit.terms.coalition}")
     with connected(kit, measurements) as (node, key_holder):
-        summation = HorizontalRetailer(kit.terms, kit.party.name, node, key_holder, measurements)
+        summation = HorizontalRetailer(
+            kit.terms, kit.party.name, node, key_holder, measurements, session
+        )
         model.fit(shared, summation).save(out)
     return {
         "model": repr(model),

@@ -15,7 +15,8 @@ def top_overlap(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
     Parameters
     ----------
     a, b : int array, shape (shoppers, k)
-        Different item indices in each row. Their order does not matter.
+        Different item indices in each row. Their order does not matter; -1, a place without an
+        item, agrees with itself.
 
     Returns
     -------
@@ -31,7 +32,8 @@ def top_overlap(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
     check_rankings("first", first)
     check_rankings("second", second)
     _check_shapes(first, second)
-    width = max(int(first.max()), int(second.max())) + 1
+    # One more than the items, so that -1 is no item of the row before.
+    width = max(int(first.max()), int(second.max())) + 2
     offsets = np.arange(first.shape[0], dtype=np.int64)[:, None] * width
     return float(np.isin(first + offsets, second + offsets).mean())
 

@@ -49,7 +49,8 @@ class Hits:
         Parameters
         ----------
         recommended : int array, shape (b, k)
-            Different item indices in each row, best first.
+            Different item indices in each row, best first; -1 is a place without an item, which
+            hits nothing.
         relevant : sparse CSR array or matrix, shape (b, m)
             Every entry other than 0 is an item the shopper really bought.
         relevant_total : int array, shape (b,), optional
@@ -98,7 +99,8 @@ class Hits:
         judged = np.flatnonzero(totals)
         if judged.size == 0:
             raise InvalidInput("no shopper has a relevant item", got=0, expected="at least 1")
-        found = np.isin(judged[:, None] * items + rankings[judged], bought)
+        chosen = rankings[judged]
+        found = np.isin(judged[:, None] * items + chosen, bought) & (chosen >= 0)
         return cls(found, totals[judged].astype(np.int64), judged)
 
 
@@ -110,6 +112,7 @@ def check_rankings(name: str, rankings: NDArray[np.int64], items: int | None = N
     name : str
         For messages.
     rankings : int array, shape (b, k)
+        -1 is a place without an item, where fewer than k could be recommended.
     items : int, optional
         Number of items, if known.
 
@@ -125,13 +128,14 @@ def check_rankings(name: str, rankings: NDArray[np.int64], items: int | None = N
             expected="whole numbers of shape (shoppers, k)",
         )
     highest = int(rankings.max())
-    if int(rankings.min()) < 0 or (items is not None and highest >= items):
+    if int(rankings.min()) < -1 or (items is not None and highest >= items):
         raise InvalidInput(
             f"{name} items are out of range",
             got=f"{int(rankings.min())} to {highest}",
             expected="0 up" if items is None else f"0 to {items - 1}",
         )
-    doubled = int(np.count_nonzero(np.diff(np.sort(rankings, axis=1), axis=1) == 0))
+    ordered = np.sort(rankings, axis=1)
+    doubled = int(np.count_nonzero((np.diff(ordered, axis=1) == 0) & (ordered[:, 1:] >= 0)))
     if doubled:
         raise InvalidInput(
             f"{name} items occur more than once in a row", got=f"{doubled} doubled", expected=0

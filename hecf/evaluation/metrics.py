@@ -14,7 +14,7 @@ hit rate            1 if ``h > 0``, else 0
 Each is a mean over the shoppers with anything relevant. Every function takes
 
 recommended : int array, shape (b, k)
-    Different item indices in each row, best first.
+    Different item indices in each row, best first; -1 is a place without an item.
 relevant : sparse CSR array or matrix, shape (b, m)
     Every entry other than 0 is an item the shopper really bought.
 relevant_total : int array, shape (b,), optional
@@ -112,7 +112,7 @@ def coverage(recommended: NDArray[np.int64], items: int) -> float:
         raise InvalidInput("the catalogue has no items", got=items, expected="at least 1")
     rankings = np.asarray(recommended)
     check_rankings("recommended", rankings, items)
-    return float(np.unique(rankings).size / items)
+    return float(np.unique(rankings[rankings >= 0]).size / items)
 
 
 def _mean(

@@ -158,8 +158,20 @@ def compare(
         judged(clear[0]),
         judged(encrypted[0]),
         top_overlap(clear[0], encrypted[0]),
-        largest_error(clear[1], encrypted[1]),
+        largest_error(*_scored(clear, encrypted)),
     )
+
+
+def _scored(
+    clear: tuple[NDArray[np.int64], NDArray[np.float64]],
+    encrypted: tuple[NDArray[np.int64], NDArray[np.float64]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores of the places that hold an item in both; one that does in one only stays."""
+    scores = np.asarray(clear[1]), np.asarray(encrypted[1])
+    if scores[0].shape != scores[1].shape or scores[0].shape != np.shape(clear[0]):
+        return scores
+    filled = (np.asarray(clear[0]) >= 0) | (np.asarray(encrypted[0]) >= 0)
+    return scores[0][filled], scores[1][filled]
 
 
 def _by_history(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from hecf.errors import ConfigurationError
 from parties.commands.guard import check_target, guarded
 from parties.lifetime import raise_on_signals
 
@@ -35,8 +36,18 @@ class Transport(StrEnum):
     memory = "memory"
 
 
+class Story(StrEnum):
+    """What is demonstrated."""
+
+    loyalty = "loyalty"
+    franchise = "franchise"
+
+
 @guarded
 def demo(
+    story: Annotated[
+        Story, typer.Argument(help="Shared shoppers (loyalty) or a shared catalogue (franchise).")
+    ] = Story.loyalty,
     items: Annotated[Items, typer.Option(help="What is recommended.")] = Items.product_type,
     scheme: Annotated[SchemeName, typer.Option(help="Encryption scheme.")] = SchemeName.ckks,
     transport: Annotated[
@@ -48,7 +59,7 @@ def demo(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write results here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
 ) -> None:
-    """Run the cross-retailer loyalty programme on the Complete Journey data."""
+    """Run a coalition on the Complete Journey data: a loyalty programme, or franchise groups."""
     from parties import demo as demonstration
     from parties import terminal
     from parties.files import write_public
@@ -56,6 +67,15 @@ def demo(
     raise_on_signals()
     for path in (json_path, report):
         check_target(path)
+    progress = Console(stderr=True)
+    if story is Story.franchise:
+        if (shoppers, seed, report, items, factors) != (None, None, None, Items.product_type, 32):
+            raise ConfigurationError(
+                "the franchise demonstration has no such option",
+                expected="--scheme, --transport and --json",
+            )
+        _franchise(scheme.value, transport.value, json_path, progress)
+        return
     options = demonstration.DemoOptions(
         items=items.value,
         scheme=scheme.value,
@@ -64,7 +84,6 @@ def demo(
         factors=factors,
         seed=seed,
     )
-    progress = Console(stderr=True)
     with progress.status("starting") as status:
 
         def show(step: str) -> None:
@@ -80,3 +99,13 @@ def demo(
 
         write_public(report, render(results).encode())
         progress.print(f"report: {report}")
+
+
+def _franchise(scheme: str, transport: str, json_path: Path | None, progress: Console) -> None:
+    from parties import franchise
+    from parties.files import write_public
+
+    results = franchise.run(scheme, transport, lambda step: progress.print(f"[dim]{step}[/dim]"))
+    franchise.show(results, Console())
+    if json_path is not None:
+        write_public(json_path, (json.dumps(results, indent=1) + "\n").encode())

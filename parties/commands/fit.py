@@ -36,6 +36,9 @@ def fit(
     catalogue: Annotated[
         Path | None, typer.Option(help="With --kit: a file of the shared items, one a line.")
     ] = None,
+    session: Annotated[
+        str, typer.Option(help="With --kit: the name of this fit, the same at every retailer.")
+    ] = "fit",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting, such as penalty=200.")
     ] = None,
@@ -64,7 +67,7 @@ def fit(
         items = None if catalogue is None else catalogue.read_text("utf-8").split("\n")
         shared = None if items is None else [item for item in items if item]
         loaded = Kit.load(kit, role="retailer")
-        result = recommending.fit_with_kit(recommender, loaded, shared, out, show)
+        result = recommending.fit_with_kit(recommender, loaded, shared, session, out, show)
     else:
         columns = column_names(user_column, item_column, rating_column)
         files = _files(data or [])

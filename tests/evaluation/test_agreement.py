@@ -26,7 +26,7 @@ def test_overlap_never_mixes_shoppers() -> None:
     [
         (np.array([[0, 1]]), np.array([[0, 1, 2]])),
         (np.array([[0, 1]]), np.array([[0, 0]])),
-        (np.array([[0, 1]]), np.array([[0, -1]])),
+        (np.array([[0, 1]]), np.array([[0, -2]])),
         (np.array([[0, 1]]), np.array([[0.0, 1.0]])),
         (np.zeros((0, 2), int), np.zeros((0, 2), int)),
     ],

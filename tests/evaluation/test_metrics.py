@@ -110,7 +110,7 @@ GOOD = np.array([[0, 1], [2, 1]])
     ("recommended", "totals", "message"),
     [
         (np.array([[0, 3], [2, 1]]), None, "got 0 to 3, expected 0 to 2"),
-        (np.array([[0, -1], [2, 1]]), None, "got -1 to 2"),
+        (np.array([[0, -2], [2, 1]]), None, "got -2 to 2"),
         (np.array([[0, 0], [2, 1]]), None, "1 doubled"),
         (GOOD.astype(float), None, "got float64"),
         (GOOD[:, :0], None, "not rows of item indices"),

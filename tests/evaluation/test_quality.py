@@ -121,3 +121,18 @@ def test_clear_and_encrypted_stand_beside_each_other() -> None:
 def test_coverage_refuses_an_empty_catalogue() -> None:
     with pytest.raises(InvalidInput, match="catalogue has no items"):
         coverage(np.array([[0]]), 0)
+
+
+def test_places_without_an_item_hit_nothing() -> None:
+    relevant = csr_array(np.array([[0, 0, 1], [1, 0, 0]]))
+    # Row 1 starts after the relevant last item of row 0, which -1 must not stand for.
+    short = np.array([[2, 0, -1], [-1, -1, -1]])
+    full = np.array([[2, 0, 1], [1, 2, 0]])
+    assert recall(short, relevant) == 0.5
+    assert precision(short, relevant) == pytest.approx(1 / 6)
+    assert coverage(short, 3) == pytest.approx(2 / 3)
+    scores = np.array([[3.0, 2.0, -np.inf], [-np.inf] * 3])
+    same = compare((short, scores), (short, scores), relevant)
+    assert (same.overlap, same.largest_error) == (1.0, 0.0)
+    with pytest.raises(InvalidInput, match="NaN or infinite"):
+        compare((short, scores), (full, np.ones((2, 3))), relevant)
