@@ -48,7 +48,11 @@ def show(
 @app.command()
 @guarded
 def rotate(config: Config, days: Days = 365, passphrase: Passphrase = False) -> None:
-    """Replace the key by a new one; what is encrypted under the old one is lost."""
+    """Replace the key by a new one; what is encrypted under the old one is lost.
+
+    Stop the coalition first, and empty the state folder of the compute node: it keeps the old
+    public key with what was encrypted under it, and takes no other beside it.
+    """
     from parties import key_epochs
 
     typer.echo(key_epochs.rotate(config, days, _asked(passphrase)))

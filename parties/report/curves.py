@@ -47,7 +47,8 @@ def curves(
     shapes: list[Content] = []
     for level, label in marks:
         shapes.append(tag("line", x1="0%", x2="100%", y1=up(level), y2=up(level), class_="track"))
-        shapes.append(tag("text", label, x="0%", y=f"{float(up(level)) - 4:.1f}"))
+        above = f"{float(up(level)) - 5:.1f}"
+        shapes.append(tag("text", label, x="100%", y=above, text_anchor="end"))
     for x in positions:
         shapes.append(
             tag("text", f"{x:g}", x=across(x), y=f"{HEIGHT + 20:.0f}", text_anchor="middle")

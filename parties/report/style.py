@@ -87,6 +87,7 @@ figcaption { color: var(--muted); font-size: 0.88rem; margin-top: 0.7rem; max-wi
   overflow: visible; }
 .curves > svg { display: block; width: calc(100% - 20px); height: 245px; margin: 0 10px;
   overflow: visible; }
+.curves .legend { margin-bottom: 1.6rem; }
 .dots .axis svg { height: 22px; }
 .bars svg { display: block; width: 100%; height: 16px; }
 .bars svg + svg { margin-top: 3px; }
