@@ -25,14 +25,16 @@ from hecf.errors import HecfError
 from hecf.he.plan import LEFT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import scheme_by_name
+from hecf.privacy.release import TopScores
 from hecf.protocol.tasks import MODEL, ScoreTask, SumTask, gram_plan
+from hecf.recipes.contribution import Contributor
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from parties.kit import Kit
 
 SERVERS = (COMPUTE_NODE, KEY_HOLDER)
 ITEMS = 40
-_PATIENCE = 300.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,16 @@ class Caller:
             KeyHolderClient, kit.terms, addresses[1], kit.identity, _PATIENCE
         )
 
+        self.parts = Contributor(self.node, self.holder)
+
+    def scores(self, task: ScoreTask) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of items and their scores, whether the coalition blinds or not."""
+        released = self.holder.release_scores(task)
+        if isinstance(released, TopScores):
+            return released.items.astype(np.int64), released.scores
+        scores = released.unblind(self.node.fetch_mask(task))
+        return np.tile(np.arange(task.items), (len(task.rows), 1)), scores
+
     def close(self) -> None:
         """Close both."""
         self.node.close()
@@ -198,18 +210,18 @@ def _work(
             vector = np.zeros(load.values)
             vector[place :: load.retailers] = 1.0
             data = operand(task, vector)
-            outcome.call("upload", lambda: caller.node.contribute(task, LEFT, data))  # noqa: B023
+            outcome.call("upload", lambda: caller.parts.contribute(task, LEFT, lambda: data))  # noqa: B023
         for target, task in scores.items():
             if target == caller.name:
                 continue
             part = operand(task, shares[caller.name, target])
-            outcome.call("upload", lambda: caller.node.contribute(task, LEFT, part))  # noqa: B023
+            outcome.call("upload", lambda: caller.parts.contribute(task, LEFT, lambda: part))  # noqa: B023
 
     def declare(caller: Caller) -> None:
         task = scores[caller.name]
         outcome.call("declare", lambda: caller.node.declare(task))
         model = ItemModel(*models[caller.name]).to_bytes(task.plan)
-        outcome.call("upload", lambda: caller.node.contribute(task, MODEL, model))
+        outcome.call("upload", lambda: caller.parts.contribute(task, MODEL, lambda: model))
 
     def ask(number: int) -> None:
         caller = callers[terms.retailers[number % load.retailers]]
@@ -218,11 +230,11 @@ def _work(
         items, bias = models[caller.name]
         exact = np.sum(sources, axis=0).T @ items + bias
         for _ in range(5):
-            top = outcome.call("scores", lambda: caller.holder.release_scores(task))
-            if top is None:
+            found = outcome.call("scores", lambda: caller.scores(task))
+            if found is None:
                 continue
-            chosen = np.take_along_axis(exact, top.items.astype(np.int64), axis=1)
-            if np.abs(top.scores - chosen).max() > 1e-3:
+            chosen = np.take_along_axis(exact, found[0], axis=1)
+            if np.abs(found[1] - chosen).max() > 1e-3:
                 outcome.wrong.append(f"scores of {caller.name}")
 
     def collect(task: SumTask) -> None:
