@@ -16,7 +16,8 @@ from hecf.he.ckks import generate_keys
 from hecf.he.matrices import EncryptedMatrix
 from hecf.he.modular import Words
 from hecf.he.plan import LEFT, RIGHT
-from hecf.protocol.tasks import gram_plan
+from hecf.protocol.contribution import bound
+from hecf.protocol.tasks import GramTask, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.store import BlockStore
 from parties import demo
@@ -81,7 +82,8 @@ def node_memory_job(quick: bool) -> Result:
         digests = []
         for side in (LEFT, RIGHT):
             words = _uniform(plan.operand_shape(side), plan.primes)
-            digests.append(BlockStore(folder).put(EncryptedMatrix(plan, side, words).to_bytes()))
+            operand = EncryptedMatrix(plan, side, words).to_bytes()
+            digests.append(BlockStore(folder).put(bound(GramTask(terms), side, operand)))
         command = [sys.executable, "-m", "benchmarks.node_memory", name, *digests]
         done = subprocess.run(command, capture_output=True, check=True)  # noqa: S603
     measured = json.loads(done.stdout)

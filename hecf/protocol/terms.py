@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 from hecf.errors import ConfigurationError
@@ -233,7 +234,7 @@ class Terms:
             gram_privacy=self.gram_privacy,
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON in hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
