@@ -1,8 +1,10 @@
 """Write the figures in the documents from results files, or check that they have not drifted.
 
 Usage: ``python docs/write_figures.py [--check]``. Results are made with
-``hecf demo --json docs/results/demo.json``, ``hecf bench --json docs/results/bench.json`` and
-``hecf privacy-utility --json docs/results/privacy-utility.json``.
+``hecf demo --json docs/results/demo.json``, ``hecf bench --json docs/results/bench.json``,
+``hecf privacy-utility --json docs/results/privacy-utility.json`` and
+``hecf bench paillier-encrypt paillier-sum compare-sum compare-gram compare-counts
+compare-similarity compare-score --json docs/results/paillier.json``.
 """
 
 from __future__ import annotations
@@ -88,6 +90,68 @@ def privacy_figures(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def scheme_figures(results: Mapping[str, Any]) -> str:
+    """Seconds, bytes and errors of every operation under both schemes, as Markdown."""
+    lines = [
+        "| operation | sizes | Paillier | CKKS | Paillier bytes up, down | CKKS bytes up, down "
+        "| Paillier error | CKKS error |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in _of(results, "compare-"):
+        sizes = " x ".join(f"{size:,}" for size in result["parameters"]["sizes"])
+        sent = [
+            f"{result['bytes'][prefix + 'uploads']:,}, {result['bytes'][prefix + 'result']:,}"
+            for prefix in ("", "baseline_")
+        ]
+        errors = [result["error"], result["details"]["baseline_error"]]
+        lines.append(
+            f"| {result['job'].partition('-')[2]} | {sizes} | {_seconds(result['seconds'])} "
+            f"| {_seconds(result['baseline_seconds'])} | {sent[0]} | {sent[1]} "
+            f"| {_error(errors[0])} | {_error(errors[1])} |"
+        )
+    return "\n".join([*lines, "", _machine(results)])
+
+
+def paillier_figures(results: Mapping[str, Any]) -> str:
+    """Paillier beside phe and HEU, as Markdown."""
+    encrypt, added = _of(results, "paillier-")
+    details = encrypt["details"]
+    heu = details["heu_milliseconds_per_value"]
+    lines = [
+        "| job | hecf | `phe` | times faster | per value | with factors in stock |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| encrypt {encrypt['parameters']['values']:,} values | {_seconds(encrypt['seconds'])} "
+        f"| {_seconds(encrypt['baseline_seconds'])} | {1 / encrypt['ratio']:,.0f} "
+        f"| {details['microseconds_per_value']:.1f} us, {details['bytes_per_value']:.1f} bytes "
+        f"| {details['microseconds_per_value_online']:.2f} us |",
+        f"| sum of {added['parameters']['parties']} x {added['parameters']['values']:,} values "
+        f"| {_seconds(added['seconds'])} | {_seconds(added['baseline_seconds'])} "
+        f"| {1 / added['ratio']:,.0f} "
+        f"| {added['details']['microseconds_per_value_and_party']:.1f} us and party | |",
+        "",
+        f"`phe` encrypts a value in {details['baseline_milliseconds_per_value']:.1f} ms"
+        + (f", HEU's ZPaillier in {heu:.2f} ms" if heu else "")
+        + f"; both are measured on a sample and scaled. {encrypt['parameters']['slots']} values of "
+        f"{encrypt['parameters']['slot_bits']} bits share a ciphertext. The table of powers takes "
+        f"{details['table_bytes'] / 1e6:.0f} MB in every process and {details['table_seconds']:.1f}"
+        " s to build once. " + _machine(results),
+    ]
+    return "\n".join(lines)
+
+
+def _of(results: Mapping[str, Any], prefix: str) -> list[Mapping[str, Any]]:
+    return [result for result in results["results"] if result["job"].startswith(prefix)]
+
+
+def _machine(results: Mapping[str, Any]) -> str:
+    machine = results["machine"]
+    return f"One run on {machine['processor']}, {machine['cores']} cores; only ratios carry over."
+
+
+def _error(value: float) -> str:
+    return "0" if value == 0 else f"{value:.0e}"
+
+
 def _seconds(value: float) -> str:
     return f"{1e3 * value:.3g} ms" if value < 1 else f"{value:.3g} s"
 
@@ -96,6 +160,8 @@ BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
     "demo": ("README.md", "demo.json", demo_figures),
     "bench": ("README.md", "bench.json", bench_figures),
     "privacy": ("README.md", "privacy-utility.json", privacy_figures),
+    "schemes": ("docs/paillier-or-ckks.md", "paillier.json", scheme_figures),
+    "paillier": ("docs/paillier-or-ckks.md", "paillier.json", paillier_figures),
 }
 
 

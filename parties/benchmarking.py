@@ -11,7 +11,16 @@ from rich.table import Table
 
 from hecf.errors import ConfigurationError
 
-MODULES = ("score", "gram", "similarity", "summation", "encryption", "coalition")
+MODULES = (
+    "score",
+    "gram",
+    "similarity",
+    "summation",
+    "encryption",
+    "coalition",
+    "paillier",
+    "schemes",
+)
 """Modules of the package ``benchmarks`` that define jobs."""
 
 

@@ -36,7 +36,7 @@ class Coalition:
         What each retailer brings, by its name (lower-case letters, digits and hyphens).
     columns : ColumnNames
         What the columns of data frames are called.
-    scheme : {"ckks", "clear"}
+    scheme : {"ckks", "paillier", "clear"}
         ``clear`` does not encrypt; it is the twin to compare with.
 
     Raises

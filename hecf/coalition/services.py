@@ -14,7 +14,7 @@ from hecf.errors import LimitExceeded
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
-from hecf.protocol.tasks import gram_plan
+from hecf.protocol.tasks import key_parameters
 from hecf.protocol.terms import Terms
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import LocalComputer
@@ -44,7 +44,7 @@ class LocalServices:
         self.terms = terms
         self._folder = tempfile.TemporaryDirectory(prefix="hecf-")
         scheme = scheme_by_name(terms.scheme)
-        secret, self._public_key = scheme.generate_keys(gram_plan(terms).parameters)
+        secret, self._public_key = scheme.generate_keys(key_parameters(terms))
         self._debited = 0
         blocks = BlockStore(Path(self._folder.name) / "blocks")
         self.node = ComputeNodeService(

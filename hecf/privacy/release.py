@@ -21,7 +21,7 @@ from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
 from hecf.he.paillier.plan import PaillierSumPlan
-from hecf.he.paillier.product_plan import PaillierProductPlan
+from hecf.he.paillier.product_plan import SIMILARITY, PaillierProductPlan
 from hecf.he.product.plan import GRAM, SCORE, ProductPlan
 from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.similarity.plan import SimilarityPlan
@@ -90,7 +90,7 @@ class ReleaseGate:
     def top_scores(
         self, decrypted: Decrypted[ProductPlan] | Decrypted[PaillierProductPlan]
     ) -> TopScores:
-        """Release the best items of every shopper.
+        """Release the best items of every shopper, or the most similar rows under Paillier.
 
         Raises
         ------
@@ -98,8 +98,8 @@ class ReleaseGate:
             If the result is of another operation, its plan floods less than agreed, or scores are
             agreed to leave under a mask.
         """
-        self._check(decrypted.plan, SCORE)
-        if self._policy.blinded:
+        self._check(decrypted.plan, SCORE, SIMILARITY)
+        if self._policy.blinded and decrypted.plan.operation == SCORE:
             raise ReleaseRefused("scores are agreed to leave under a mask")
         scores = self._flooded(decrypted.plan, decrypted.unwrap())
         k = min(self._policy.top_k, scores.shape[1])
@@ -189,10 +189,12 @@ class ReleaseGate:
         grid = 2.0**plan.grid_bits
         return np.rint(noisy * grid) / grid
 
-    def _check(self, plan: ProductPlan | PaillierProductPlan, expected: str) -> None:
-        if plan.operation != expected:
+    def _check(self, plan: ProductPlan | PaillierProductPlan, *expected: str) -> None:
+        if plan.operation not in expected:
             raise ReleaseRefused(
-                "a result is of another operation", got=plan.operation, expected=expected
+                "a result is of another operation",
+                got=plan.operation,
+                expected=" or ".join(expected),
             )
         # A Paillier decryption is an integer function of the inputs: it has no noise that could
         # tell of the key, so there is nothing to flood.

@@ -23,7 +23,7 @@ LARGEST_RIDGE = 1e12
 MOST_SHOPPERS = (1 << 32) - 1
 """Rows of the directory travel as 32-bit numbers."""
 
-SCHEMES = ("ckks", "clear")
+SCHEMES = ("ckks", "paillier", "clear")
 COALITION_KEY = "coalition-key"
 BLINDED = "coalition-key-blinded"
 TOPOLOGIES = (BLINDED, COALITION_KEY)
@@ -55,8 +55,9 @@ class Terms:
         Name of the coalition: lower-case letters, digits and hyphens.
     identifier : str
         32 hexadecimal digits drawn at provisioning; two coalitions never share them.
-    scheme : {"ckks", "clear"}
-        Encryption scheme. ``clear`` does not encrypt and exists for tests and comparison.
+    scheme : {"ckks", "paillier", "clear"}
+        Encryption scheme. ``paillier`` does sums only. ``clear`` does not encrypt and exists for
+        tests and comparison.
     retailers : tuple of str
         Names in the agreed order; every pair and every target follows it.
     shoppers : int

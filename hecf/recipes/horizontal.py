@@ -21,7 +21,7 @@ from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.he.summation.digits import LARGEST_DIGIT_BITS
 from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
-from hecf.protocol.tasks import SumTask, gram_plan
+from hecf.protocol.tasks import SumTask, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.recipes.contribution import Contributor
 
@@ -135,7 +135,7 @@ class HorizontalRetailer:
             self._node.join(self._terms)
             self._key_holder.join(self._terms)
             public_key = self._key_holder.public_key(self._terms)
-            parameters = gram_plan(self._terms).parameters
+            parameters = key_parameters(self._terms)
             self._encryptor = self._scheme.encryptor(parameters, public_key)
         return self._encryptor
 

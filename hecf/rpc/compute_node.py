@@ -27,7 +27,16 @@ from hecf.measure import Measurements
 from hecf.protocol.computation import Computed, Masked, check_part
 from hecf.protocol.contribution import digest_of, operand_of
 from hecf.protocol.state import TaskState
-from hecf.protocol.tasks import MODEL, SCORES, GramTask, Part, ScoreTask, Task, gram_plan
+from hecf.protocol.tasks import (
+    MODEL,
+    SCORES,
+    GramTask,
+    Part,
+    ScoreTask,
+    Task,
+    has_gram_task,
+    key_parameters,
+)
 from hecf.protocol.terms import Terms
 from hecf.rpc.computing import Computer
 from hecf.rpc.identity import RETAILER, Party
@@ -75,7 +84,7 @@ class ComputeNodeService:
         self.terms = terms
         self.measurements = measurements or Measurements()
         self._scheme = scheme_by_name(terms.scheme)
-        self._parameters = gram_plan(terms).parameters
+        self._parameters = key_parameters(terms)
         self._store = store
         self._computer = computer
         self._board = Board(patience_seconds)
@@ -88,9 +97,10 @@ class ComputeNodeService:
         self._copies_show = terms.scheme != "clear"
         self.received: dict[str, int] = {}
         with self._tasks.change() as known:
-            gram = GramTask(terms)
-            if known.get(gram.identifier) is None:
-                known.put(TaskState(gram, clock() + task_seconds))
+            implied = [GramTask(terms)] if has_gram_task(terms) else []
+            for task in implied:
+                if known.get(task.identifier) is None:
+                    known.put(TaskState(task, clock() + task_seconds))
             blocks = {
                 digest
                 for state in known.all()
@@ -117,7 +127,7 @@ class ComputeNodeService:
 
     def join(self, party: Party) -> None:
         """Note that a party has the same terms, and with them knows the Gram task."""
-        if party.role == RETAILER:
+        if party.role == RETAILER and has_gram_task(self.terms):
             self._note(GramTask(self.terms).identifier, party)
 
     def declare(self, party: Party, task: Task) -> None:

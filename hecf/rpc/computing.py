@@ -9,7 +9,7 @@ from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
 from hecf.protocol.computation import compute
 from hecf.protocol.contribution import operand_of
-from hecf.protocol.tasks import Part, Task, gram_plan
+from hecf.protocol.tasks import Part, Task, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.rpc.audit import Audit
 from hecf.rpc.store import BlockStore
@@ -73,7 +73,7 @@ class LocalComputer:
 
     def __init__(self, terms: Terms, store: BlockStore, random: RandomBytes) -> None:
         self._scheme = scheme_by_name(terms.scheme)
-        self._parameters = gram_plan(terms).parameters
+        self._parameters = key_parameters(terms)
         self._store = store
         self._random = random
 

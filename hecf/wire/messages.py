@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from hecf.api.v1 import tasks_pb2, terms_pb2
 from hecf.errors import MalformedMessage, Mismatch, UnknownTask
 from hecf.he.plan import LEFT, RIGHT
-from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task, gram_plan
+from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task, agreed_fingerprint
 from hecf.protocol.terms import Terms
 
 _SIDES = {
@@ -26,7 +26,7 @@ def agreement(terms: Terms) -> terms_pb2.Agreement:
         identifier=bytes.fromhex(terms.identifier),
         shoppers=terms.shoppers,
         directory=bytes.fromhex(terms.directory),
-        parameters=gram_plan(terms).fingerprint,
+        parameters=agreed_fingerprint(terms),
         terms=bytes.fromhex(terms.fingerprint),
     )
 

@@ -27,6 +27,13 @@ NAMES = {
     "encrypt-secret",
     "training-grpc",
     "node-memory",
+    "paillier-encrypt",
+    "paillier-sum",
+    "compare-sum",
+    "compare-gram",
+    "compare-counts",
+    "compare-similarity",
+    "compare-score",
 }
 
 

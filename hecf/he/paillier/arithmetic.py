@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 
 from hecf.errors import ConfigurationError
 
@@ -51,4 +52,17 @@ def inverse(value: mpz, modulus: mpz) -> mpz:
     return gmpy2.invert(value, modulus)
 
 
-__all__ = ["from_octets", "gmpy2", "inverse", "mpz", "powers", "to_octets"]
+def inverses(values: Sequence[mpz], modulus: mpz) -> list[mpz]:
+    """Invert units with one inversion and three products each (Montgomery, 1987, section 10.3)."""
+    if not values:
+        return []
+    products = list(accumulate(values, lambda left, right: left * right % modulus))
+    rest = inverse(products[-1], modulus)
+    found = []
+    for value, before in zip(reversed(values), [*reversed(products[:-1]), mpz(1)], strict=True):
+        found.append(rest * before % modulus)
+        rest = rest * value % modulus
+    return found[::-1]
+
+
+__all__ = ["from_octets", "gmpy2", "inverse", "inverses", "mpz", "powers", "to_octets"]

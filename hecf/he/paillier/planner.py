@@ -112,7 +112,7 @@ def node_work(plan: PaillierProductPlan, nonzeros: int | None = None) -> int:
     bases = min(plan.inner, entries)
     _, products = best_window([(largest.bit_length(), entries)], bases, plan.right)
     packed = plan.packing.slot_bits * plan.left * plan.right if plan.columns > 1 else 0
-    table = plan.parameters.exponent_bits // 8
+    table = plan.parameters.exponent_bits // 9
     blinding = table if plan.parameters.randomness in (HALF, SHORT) else 3 * table
     return plan.groups * products + packed + plan.result_ciphertexts * blinding
 

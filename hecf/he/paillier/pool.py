@@ -34,7 +34,7 @@ class BlindingPool:
     ----------
     public_key : PublicKey
     workers : int
-        Processes; each holds the table of powers (40 MB at 3072 bits).
+        Processes; each holds the table of powers (some 40 MB at 3072 bits).
     capacity : int
         Factors in stock, 768 bytes each at 3072 bits.
     table : FixedBaseTable, optional

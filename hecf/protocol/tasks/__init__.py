@@ -18,6 +18,7 @@ compute its identifier for themselves from terms, plan and parameters.
 
 from hecf.protocol.tasks.gram import GRAM_PRECISION, GramTask, gram_plan
 from hecf.protocol.tasks.identity import Part
+from hecf.protocol.tasks.parameters import agreed_fingerprint, has_gram_task, key_parameters
 from hecf.protocol.tasks.score import (
     EMBEDDING_BOUND,
     MODEL,
@@ -47,5 +48,8 @@ __all__ = [
     "ScoreTask",
     "SumTask",
     "Task",
+    "agreed_fingerprint",
     "gram_plan",
+    "has_gram_task",
+    "key_parameters",
 ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
 
+from hecf.he.paillier.plan import SCHEME as PAILLIER
+from hecf.he.paillier.planner import unsupported
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.plan import ProductPlan
 from hecf.he.product.planner import plan_gram
@@ -66,8 +68,10 @@ def gram_plan(terms: Terms) -> ProductPlan:
     Raises
     ------
     ParameterError
-        If no secure parameters give the precision.
+        If no secure parameters give the precision, or the scheme cannot multiply two ciphertexts.
     """
+    if terms.scheme == PAILLIER:
+        raise unsupported("product of two encrypted matrices")
     return plan_gram(
         scheme=terms.scheme,
         rows=terms.shoppers,

@@ -6,6 +6,7 @@ import hashlib
 import struct
 
 from hecf.errors import InvalidInput
+from hecf.he.paillier.plan import PaillierSumPlan
 from hecf.he.plan import OperandPlan
 from hecf.protocol.terms import Terms
 
@@ -13,7 +14,7 @@ Part = tuple[str, str]
 """A retailer and what it contributes: left, right or model."""
 
 
-def digest(kind: str, terms: Terms, plan: OperandPlan, *more: bytes) -> str:
+def digest(kind: str, terms: Terms, plan: OperandPlan | PaillierSumPlan, *more: bytes) -> str:
     """Return SHA-256 over the kind of a task, its terms, plan and parameters in hexadecimal."""
     state = hashlib.sha256(f"hecf task 1 {kind}".encode())
     for part in (bytes.fromhex(terms.fingerprint), plan.fingerprint, *more):

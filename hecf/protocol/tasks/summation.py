@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hecf.errors import InvalidInput
+from hecf.he.paillier.plan import PaillierSumPlan
 from hecf.he.plan import LEFT
+from hecf.he.scheme import scheme_by_name
 from hecf.he.summation.plan import SumPlan
-from hecf.he.summation.planner import plan_sum
-from hecf.protocol.tasks.gram import gram_plan
 from hecf.protocol.tasks.identity import Part, check_retailer, check_retailers, digest
+from hecf.protocol.tasks.parameters import key_parameters
 from hecf.protocol.terms import Terms
 
 TOTAL = "total"
@@ -116,17 +117,17 @@ class SumTask:
         return f"sum/{declarer}/{label}"
 
     @cached_property
-    def plan(self) -> SumPlan:
-        """The plan of the sum, under the key of the Gram task."""
-        return plan_sum(
-            scheme=self.terms.scheme,
+    def plan(self) -> SumPlan | PaillierSumPlan:
+        """The plan of the sum, under the coalition's key."""
+        plan: SumPlan | PaillierSumPlan = scheme_by_name(self.terms.scheme).plan_sum(
             values=self.values,
             summands=len(self.contributors),
             value_bound=self.value_bound,
             precision=0.5 ** (self.fraction_bits + 1),
             weight_bound=sum(abs(weight) for weight in self.weights),
-            parameters=gram_plan(self.terms).parameters,
+            parameters=key_parameters(self.terms),
         )
+        return plan
 
     @property
     def parts(self) -> list[Part]:
