@@ -24,6 +24,7 @@ from parties.commands.reference import reference
 from parties.commands.renew import renew
 from parties.commands.serve import serve
 from parties.commands.similar import similar
+from parties.commands.tasks import app as tasks
 from parties.lifetime import exit_on_signals
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ app.command()(doctor)
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")
 app.add_typer(audit.app, name="audit")
+app.add_typer(tasks, name="tasks")
 app.command(hidden=True)(reference)
 
 
