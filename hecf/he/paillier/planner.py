@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from hecf.errors import ParameterError
-from hecf.he.paillier.parameters import HALF, SHORT, PaillierParameters
+from hecf.he.paillier.parameters import CLASSIC, PaillierParameters
 from hecf.he.paillier.plan import units
 from hecf.he.paillier.product_plan import (
     LARGEST_WINDOW_BITS,
@@ -16,6 +16,8 @@ from hecf.he.paillier.product_plan import (
 )
 
 LARGEST_FRACTION_BITS = 40
+CLASSIC_PRODUCTS_A_BIT = 1.2
+"""Squarings and products of a power for every bit of its exponent."""
 
 
 def unsupported(operation: str) -> ParameterError:
@@ -112,9 +114,9 @@ def node_work(plan: PaillierProductPlan, nonzeros: int | None = None) -> int:
     bases = min(plan.inner, entries)
     _, products = best_window([(largest.bit_length(), entries)], bases, plan.right)
     packed = plan.packing.slot_bits * plan.left * plan.right if plan.columns > 1 else 0
-    table = plan.parameters.exponent_bits // 9
-    blinding = table if plan.parameters.randomness in (HALF, SHORT) else 3 * table
-    return plan.groups * products + packed + plan.result_ciphertexts * blinding
+    digits, classic = plan.parameters.exponent_digits, plan.parameters.randomness == CLASSIC
+    blinding = CLASSIC_PRODUCTS_A_BIT * plan.parameters.modulus_bits if classic else digits
+    return round(plan.groups * products + packed + plan.result_ciphertexts * blinding)
 
 
 def best_window(lengths: list[tuple[int, int]], bases: int, columns: int) -> tuple[int, int]:

@@ -23,11 +23,9 @@ from hecf.errors import MalformedMessage, ParameterError
 from hecf.he.messages import Kind, header, open_header
 from hecf.he.paillier.arithmetic import from_octets, gmpy2, inverses, mpz, powers, to_octets
 from hecf.he.paillier.keys import PublicKey
-from hecf.he.paillier.parameters import CLASSIC
+from hecf.he.paillier.parameters import CLASSIC, WINDOW_BITS
 from hecf.he.sampling import RandomBytes
 
-WINDOW_BITS = 9
-"""Bits of a digit. One more makes a power a tenth faster, and the table twice as large."""
 LARGEST_DIGIT = 1 << (WINDOW_BITS - 1)
 STATISTICAL_BITS = 128
 """Bits drawn beyond n, so that a remainder is uniform up to 2^-128."""
@@ -76,7 +74,7 @@ class FixedBaseTable:
         modulus = public_key.n_squared
         base = residue_base(public_key)
         numbers = []
-        for _ in range(_places(public_key)):
+        for _ in range(public_key.parameters.exponent_digits):
             row = [mpz(1)]
             for _ in range(LARGEST_DIGIT):
                 row.append(row[-1] * base % modulus)
@@ -138,7 +136,7 @@ class FixedBaseTable:
             If it was changed.
         """
         width = public_key.parameters.ciphertext_bytes
-        length = _places(public_key) * (LARGEST_DIGIT + 1) * width
+        length = public_key.parameters.exponent_digits * (LARGEST_DIGIT + 1) * width
         body = open_header(data, Kind.PAILLIER_TABLE, public_key.fingerprint, 32 + length)
         entries = body[32:]
         if hashlib.sha256(entries).digest() != bytes(body[:32]):
@@ -245,7 +243,3 @@ def _rows(numbers: list[mpz], n: mpz) -> list[list[Entry]]:
     ]
     size = LARGEST_DIGIT + 1
     return [entries[start : start + size] for start in range(0, len(entries), size)]
-
-
-def _places(public_key: PublicKey) -> int:
-    return -(-public_key.parameters.exponent_bits // WINDOW_BITS)
