@@ -20,6 +20,7 @@ from hecf.he.ckks import CkksEncryptor, EncodedMatrix, generate_keys
 from hecf.he.matrices import EncryptedMatrix, PublicKey
 from hecf.he.modular import Float, centre
 from hecf.he.plan import LEFT
+from hecf.he.product.plan import ProductPlan
 from hecf.he.product.planner import plan_gram
 from hecf.he.seal import SealContext
 from hecf.he.secret import SecretCipher
@@ -53,7 +54,9 @@ class _Case:
         self.cipher = SecretCipher(self.secret, secrets.token_bytes)
         self.repetitions = 1 if quick else 3
 
-    def result(self, job: str, encrypt: Encrypt, encoded: EncodedMatrix, extra: Details) -> Result:
+    def result(
+        self, job: str, encrypt: Encrypt, encoded: EncodedMatrix[ProductPlan], extra: Details
+    ) -> Result:
         """Time an encryption beside TenSEAL's, and both decryptions."""
         values = self.matrix.size
         context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[60, 40, 40])
@@ -142,7 +145,7 @@ def encrypt_secret(quick: bool) -> Result:
     return case.result("encrypt-secret", encrypt, encoded, {})
 
 
-def _coefficients(encoded: EncodedMatrix) -> Float:
+def _coefficients(encoded: EncodedMatrix[ProductPlan]) -> Float:
     """Centred residues (groups, blocks, L, N) of the plaintext polynomials."""
     primes = encoded.plan.primes
     values = [centre(encoded.words[..., i, :], prime) for i, prime in enumerate(primes)]

@@ -11,21 +11,13 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import InvalidInput
-from hecf.he.matrices import PublicKey
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.scheme import scheme_by_name
-from hecf.he.similarity.clear import (
-    ClearRowEncryptor,
-    ClearSimilarityDecryptor,
-    ClearSimilarityEvaluator,
-)
-from hecf.he.similarity.evaluator import SimilarityEvaluator
+from hecf.he.scheme import streaming_scheme
 from hecf.he.similarity.plan import PUBLIC_KEY, normalise_rows
 from hecf.he.similarity.planner import plan_similarity
 from hecf.privacy.release import ReleaseGate
@@ -92,22 +84,16 @@ def most_similar_rows(
         releases=terms.releases,
     )
     gate = ReleaseGate(terms.release_policy, secrets.token_bytes)
-    secret, public = scheme_by_name(terms.scheme).generate_keys(plan.parameters)
-    encryptor: Any = ClearRowEncryptor()
-    evaluator: Any = ClearSimilarityEvaluator()
-    decryptor: Any = ClearSimilarityDecryptor()
-    if terms.scheme != "clear":
-        # The key side loads SEAL, which a clear twin does not need.
-        from hecf.he.similarity.decryptor import SimilarityDecryptor
-        from hecf.he.similarity.encryptor import PublicRowEncryptor
-
-        key = PublicKey.from_bytes(plan.parameters, public)
-        encryptor = PublicRowEncryptor(key)
-        evaluator = SimilarityEvaluator(key, secrets.token_bytes)
-        decryptor = SimilarityDecryptor(secret)
-    operands = [encryptor.encrypt(plan, side, m) for side, m in ((LEFT, left), (RIGHT, right))]
-    tiles = evaluator.evaluate(*operands)
-    found = gate.most_similar(plan, decryptor.panels(plan, tiles), count)
+    scheme = streaming_scheme(terms.scheme)
+    secret, public = scheme.generate_keys(plan.parameters)
+    encryptor = scheme.encryptor(plan.parameters, public)
+    operands = [
+        encryptor.encrypt(encryptor.encode(plan, side, rows))
+        for side, rows in ((LEFT, left), (RIGHT, right))
+    ]
+    evaluator = scheme.evaluator(plan.parameters, public, secrets.token_bytes)
+    panels = scheme.decryptor(secret).panels(plan, evaluator.similarity(*operands))
+    found = gate.most_similar(plan, panels, count)
     return found.columns, found.scores
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,12 @@ from hecf.he.plan import OperandPlan, check_parameters
 from hecf.he.product.plan import ProductPlan
 from hecf.he.product.tiles import ProductTile, row_runs, shoppers_of
 from hecf.he.seal import SealContext
+from hecf.he.similarity.decryptor import MEMORY as PANEL_MEMORY
+from hecf.he.similarity.decryptor import SimilarityDecryptor
+from hecf.he.similarity.encryptor import encrypted_rows
+from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
+from hecf.he.similarity.plan import PUBLIC_KEY, SimilarityPlan, check_encryption
+from hecf.he.similarity.scores import Panel
 from hecf.he.streams import MEMORY, cut, stripes_within
 from hecf.he.summation.plan import SumPlan
 
@@ -42,11 +48,14 @@ def generate_keys(parameters: ParameterSet) -> tuple[SecretKey, PublicKey]:
     return SecretKey(parameters, secret), PublicKey(parameters, words)
 
 
-@dataclass(frozen=True)
-class EncodedMatrix:
-    """Stripes of an operand as plaintext polynomials: uint32 NTT values (groups, blocks, L, N)."""
+P = TypeVar("P", bound=OperandPlan)
 
-    plan: OperandPlan
+
+@dataclass(frozen=True)
+class EncodedMatrix(Generic[P]):
+    """Stripes of an operand as plaintext polynomials, as ``plan.encode`` lays them out."""
+
+    plan: P
     side: str
     words: Words
     first: int = 0
@@ -96,12 +105,12 @@ class CkksEncryptor:
         self._parameters = public_key.parameters
         self._zeros = SealZeros(public_key) if zeros is None else zeros
 
-    def encode(self, plan: OperandPlan, side: str, matrix: Float, first: int = 0) -> EncodedMatrix:
+    def encode(self, plan: P, side: str, matrix: Float, first: int = 0) -> EncodedMatrix[P]:
         """Scale an operand to integers and lay it out in polynomials.
 
         Parameters
         ----------
-        plan : ProductPlan or SumPlan
+        plan : ProductPlan, SumPlan or SimilarityPlan
         side : {"left", "right"}
         matrix : float64 array, shape ``plan.matrix_shape(side)``
             Or whole stripes of the operand.
@@ -116,11 +125,33 @@ class CkksEncryptor:
             If the plan is for other parameters or another scheme.
         """
         check_parameters(plan, self._parameters)
+        if isinstance(plan, SimilarityPlan):
+            check_encryption(plan, PUBLIC_KEY)
         return EncodedMatrix(plan, side, plan.encode(side, matrix, first), first)
 
-    def encrypt(self, encoded: EncodedMatrix) -> EncryptedMatrix:
-        """Add encoded stripes to fresh encryptions of zero."""
+    @overload
+    def encrypt(self, encoded: EncodedMatrix[SimilarityPlan]) -> EncryptedRows: ...
+
+    @overload
+    def encrypt(self, encoded: EncodedMatrix[ProductPlan]) -> EncryptedMatrix: ...
+
+    @overload
+    def encrypt(self, encoded: EncodedMatrix[SumPlan]) -> EncryptedMatrix: ...
+
+    def encrypt(self, encoded: EncodedMatrix[Any]) -> EncryptedMatrix | EncryptedRows:
+        """Add encoded stripes to fresh encryptions of zero; rows for a similarity."""
+        return self._encrypted(encoded)
+
+    def _encrypted(self, encoded: EncodedMatrix[Any]) -> EncryptedMatrix | EncryptedRows:
         plan = encoded.plan
+        if isinstance(plan, SimilarityPlan):
+            return encrypted_rows(
+                plan,
+                encoded.side,
+                encoded.words,
+                lambda count: self._zeros.draw(count, plan.level),
+                encoded.first,
+            )
         groups, blocks, level, degree = encoded.words.shape
         zeros = self._zeros.draw(groups * blocks, level)
         words = zeros.reshape(groups, blocks, 2, level, degree)
@@ -129,7 +160,7 @@ class CkksEncryptor:
 
     def encrypt_blocks(
         self, plan: OperandPlan, side: str, pieces: Iterable[Float], *, memory: int = MEMORY
-    ) -> Iterator[EncryptedMatrix]:
+    ) -> Iterator[EncryptedMatrix | EncryptedRows]:
         """Encrypt an operand that arrives in pieces of any size.
 
         Parameters
@@ -147,9 +178,13 @@ class CkksEncryptor:
             If the memory is too small for one stripe.
         """
         check_parameters(plan, self._parameters)
-        stripes = stripes_within(EncryptedMatrix, plan, memory)
+        stripes = (
+            stripes_within(EncryptedRows, plan, memory)
+            if isinstance(plan, SimilarityPlan)
+            else stripes_within(EncryptedMatrix, plan, memory)
+        )
         for first, run in cut(plan, side, pieces, stripes):
-            yield self.encrypt(self.encode(plan, side, run, first))
+            yield self._encrypted(self.encode(plan, side, run, first))
 
 
 class CkksDecryptor:
@@ -162,6 +197,7 @@ class CkksDecryptor:
 
     def __init__(self, secret: SecretKey) -> None:
         self._parameters = secret.parameters
+        self._secret = secret
         self._decryptor = SealContext(secret.parameters).decryptor(secret.expose())
 
     def decrypt(self, product: EncryptedProduct) -> Decrypted[ProductPlan]:
@@ -197,6 +233,12 @@ class CkksDecryptor:
             values = np.concatenate(parts, axis=1)
             shoppers = shoppers_of(plan, run[0])
             yield Decrypted(plan, plan.packing.unpack_result(values, shoppers, plan.right))
+
+    def panels(
+        self, plan: SimilarityPlan, tiles: Iterable[EncryptedTile], *, memory: int = PANEL_MEMORY
+    ) -> Iterator[Panel]:
+        """Decrypt tiles of a similarity as they arrive; see :class:`SimilarityDecryptor`."""
+        return SimilarityDecryptor(self._secret, memory=memory).panels(plan, tiles)
 
     def decrypt_sum(self, plan: SumPlan, total: EncryptedMatrix) -> Decrypted[SumPlan]:
         """Decrypt a sum, or some stripes of one, exactly.

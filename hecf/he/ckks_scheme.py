@@ -17,6 +17,8 @@ from hecf.he.plan import OperandPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.he.product.tiles import ProductTile
 from hecf.he.sampling import RandomBytes
+from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.streams import MEMORY, OperandReader, Source
 from hecf.he.summation.plan import SumPlan
 from hecf.he.summation.planner import plan_sum
@@ -80,8 +82,10 @@ class CkksScheme:
 
         return ckks.CkksDecryptor(secret)
 
-    def operand(self, plan: OperandPlan, side: str, data: bytes) -> EncryptedMatrix:
+    def operand(self, plan: OperandPlan, side: str, data: bytes) -> EncryptedMatrix | EncryptedRows:
         """Parse an operand strictly."""
+        if isinstance(plan, SimilarityPlan):
+            return EncryptedRows.from_bytes(plan, side, data)
         return EncryptedMatrix.from_bytes(plan, side, data)
 
     def product(self, plan: ProductPlan, data: bytes) -> EncryptedProduct:
@@ -90,10 +94,14 @@ class CkksScheme:
 
     def blocks(
         self, plan: OperandPlan, side: str, source: Source, *, memory: int = MEMORY
-    ) -> Iterable[EncryptedMatrix]:
+    ) -> Iterable[EncryptedMatrix] | Iterable[EncryptedRows]:
         """Parse an operand strictly, block by block."""
+        if isinstance(plan, SimilarityPlan):
+            return OperandReader(EncryptedRows, plan, side, source, memory=memory)
         return OperandReader(EncryptedMatrix, plan, side, source, memory=memory)
 
-    def tile(self, plan: ProductPlan, data: bytes) -> ProductTile:
-        """Parse a tile of scores strictly."""
+    def tile(self, plan: ProductPlan | SimilarityPlan, data: bytes) -> ProductTile | EncryptedTile:
+        """Parse a tile of scores or of a similarity strictly."""
+        if isinstance(plan, SimilarityPlan):
+            return EncryptedTile.from_bytes(plan, data)
         return ProductTile.from_bytes(plan, data)

@@ -19,9 +19,11 @@ from hecf.he.blinding import BlindedDecryption, BlindedProduct, MaskSeed, masked
 from hecf.he.clear_matrices import ClearMatrix, ClearProduct, ClearTile, stripe_shape
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float, Words, residues, to_words
-from hecf.he.plan import LEFT, MANTISSA_BITS, OperandPlan, check_scheme
+from hecf.he.plan import LEFT, MANTISSA_BITS, RIGHT, OperandPlan, check_scheme
 from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model, product_plan
-from hecf.he.streams import MEMORY, cut, stripes_within
+from hecf.he.similarity.plan import SimilarityPlan
+from hecf.he.similarity.scores import Panel
+from hecf.he.streams import MEMORY, check_next, cut, stripes_within
 from hecf.he.summation.plan import SumPlan
 
 
@@ -109,7 +111,26 @@ class ClearEvaluator:
         width = plan.packing.left
         for group in range(shoppers.count):
             part = shoppers.values[:, group * width : (group + 1) * width]
-            yield ClearTile(plan, shoppers.first + group, part.T @ items + bias)
+            yield ClearTile(plan, shoppers.first + group, 0, part.T @ items + bias)
+
+    def similarity(
+        self, left: ClearMatrix, right: ClearMatrix, *, memory: int = MEMORY
+    ) -> Iterator[ClearTile]:
+        """Compute ``A B'``, one panel a tile."""
+        plan = _similarity_plan(left.plan)
+        for operand, side in ((left, LEFT), (right, RIGHT)):
+            check_next(operand, plan, side, operand.first)
+        return self._panels(plan, left, right)
+
+    def _panels(
+        self, plan: SimilarityPlan, left: ClearMatrix, right: ClearMatrix
+    ) -> Iterator[ClearTile]:
+        degree = plan.parameters.ring_degree
+        for x in range(left.count):
+            rows = left.values[x * degree : (x + 1) * degree]
+            for y in range(right.count):
+                columns = right.values[y * degree : (y + 1) * degree]
+                yield ClearTile(plan, left.first + x, right.first + y, rows @ columns.T)
 
     def blind(self, product: ClearProduct, seed: MaskSeed) -> BlindedProduct:
         """Hide a result under a mask, as residues of the integers that CKKS would carry."""
@@ -155,6 +176,16 @@ class ClearDecryptor:
         if done != plan.stripes(LEFT).count:
             raise Mismatch("tiles of a result are missing", got=done)
 
+    def panels(
+        self, plan: SimilarityPlan, tiles: Iterable[ClearTile], *, memory: int = MEMORY
+    ) -> Iterator[Panel]:
+        """Yield tiles as panels."""
+        check_scheme(plan, "clear")
+        for tile in tiles:
+            if tile.plan.fingerprint != plan.fingerprint:
+                raise Mismatch("a tile belongs to another plan")
+            yield Panel(plan, tile.row, tile.column, tile.values)
+
     def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
         """Return the masked residues."""
         check_scheme(product.plan, "clear")
@@ -186,6 +217,14 @@ def _plan(operation: str, operand: ClearMatrix, side: str) -> ProductPlan:
     plan = _checked(operation, operand.plan)
     if operand.side != side:
         raise Mismatch("an operand belongs to another side", got=operand.side, expected=side)
+    return plan
+
+
+def _similarity_plan(plan: OperandPlan) -> SimilarityPlan:
+    """Return a plan that is of a clear similarity."""
+    if not isinstance(plan, SimilarityPlan):
+        raise Mismatch("the plan is for another operation", got=plan.operation)
+    check_scheme(plan, "clear")
     return plan
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from hecf.errors import MalformedMessage
 from hecf.he.messages import HEADER_BYTES, Kind, header, open_header
 from hecf.he.modular import Float
-from hecf.he.plan import LEFT, OperandPlan
+from hecf.he.plan import LEFT, RIGHT, OperandPlan
 from hecf.he.product.plan import ProductPlan
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.streams import parsed, written
 
-_PLACE = struct.Struct("<I")
+_PLACE = struct.Struct("<2I")
 
 
 @dataclass(frozen=True)
@@ -97,30 +98,43 @@ class ClearProduct:
 
 @dataclass(frozen=True)
 class ClearTile:
-    """Scores of one group of shoppers in clear: float64 of shape (shoppers, items)."""
+    """Scores of one group of shoppers, or one panel of a similarity, in clear.
 
-    plan: ProductPlan
+    Parameters
+    ----------
+    plan : ProductPlan or SimilarityPlan
+    row, column : int
+        Number of the stripe of A, and of B for a similarity.
+    values : float64 array, shape (rows, columns)
+    """
+
+    plan: ProductPlan | SimilarityPlan
     row: int
+    column: int
     values: Float
 
     def to_bytes(self) -> bytes:
-        """Header, number of the group and little-endian float64 values."""
-        start = header(Kind.CLEAR_TILE, self.plan.fingerprint) + _PLACE.pack(self.row)
+        """Header, place and little-endian float64 values."""
+        start = header(Kind.CLEAR_TILE, self.plan.fingerprint) + _PLACE.pack(self.row, self.column)
         return start + _pack(self.values)
 
     @classmethod
-    def from_bytes(cls, plan: ProductPlan, data: bytes) -> ClearTile:
+    def from_bytes(cls, plan: ProductPlan | SimilarityPlan, data: bytes) -> ClearTile:
         """Parse; errors as for :meth:`hecf.he.product.tiles.ProductTile.from_bytes`."""
         if len(data) < HEADER_BYTES + _PLACE.size:
             raise MalformedMessage("a tile is too short", got=f"{len(data)} bytes")
-        (row,) = _PLACE.unpack_from(data, HEADER_BYTES)
-        groups = plan.stripes(LEFT).count
-        if row >= groups:
-            raise MalformedMessage("a tile is outside of its result", got=row, expected=groups)
-        shape = (stripe_shape(plan, LEFT, row, 1)[0], plan.right)
+        row, column = _PLACE.unpack_from(data, HEADER_BYTES)
+        cut = isinstance(plan, SimilarityPlan)
+        groups = plan.stripes(LEFT).count, plan.stripes(RIGHT).count if cut else 1
+        if row >= groups[0] or column >= groups[1]:
+            raise MalformedMessage(
+                "a tile is outside of its result", got=(row, column), expected=groups
+            )
+        columns = stripe_shape(plan, RIGHT, column, 1)[0] if cut else plan.right
+        shape = (stripe_shape(plan, LEFT, row, 1)[0], columns)
         length = _PLACE.size + 8 * math.prod(shape)
         body = open_header(data, Kind.CLEAR_TILE, plan.fingerprint, length)
-        return cls(plan, row, _unpack(body[_PLACE.size :], shape))
+        return cls(plan, row, column, _unpack(body[_PLACE.size :], shape))
 
 
 def stripe_shape(plan: OperandPlan, side: str, first: int, count: int) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from hecf.he.parameters import ParameterSet
 from hecf.he.plan import OperandPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.streams import MEMORY, OperandReader, Source
 from hecf.he.summation.plan import SumPlan
 from hecf.he.summation.planner import plan_sum
@@ -77,6 +78,6 @@ class ClearScheme:
         """Parse an operand strictly, block by block."""
         return OperandReader(ClearMatrix, plan, side, source, memory=memory)
 
-    def tile(self, plan: ProductPlan, data: bytes) -> ClearTile:
-        """Parse a tile of scores strictly."""
+    def tile(self, plan: ProductPlan | SimilarityPlan, data: bytes) -> ClearTile:
+        """Parse a tile of scores or of a similarity strictly."""
         return ClearTile.from_bytes(plan, data)

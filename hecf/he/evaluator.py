@@ -27,6 +27,9 @@ from hecf.he.plan import LEFT, OperandPlan, check_parameters
 from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model, product_plan
 from hecf.he.product.tiles import ProductTile, assembled, bias_words, encoded_items, tile_groups
 from hecf.he.sampling import RandomBytes
+from hecf.he.similarity.evaluator import MEMORY as SIMILARITY_MEMORY
+from hecf.he.similarity.evaluator import SimilarityEvaluator
+from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
 from hecf.he.streams import MEMORY
 from hecf.he.summation.addition import CkksSumAccumulator
 from hecf.he.summation.plan import SumPlan
@@ -181,6 +184,13 @@ class CkksEvaluator:
         plan = self._plan(SCORE, shoppers, LEFT)
         check_item_model(plan, items, bias)
         return self._score_tiles(plan, shoppers, items, bias, tile_groups(plan, memory))
+
+    def similarity(
+        self, left: EncryptedRows, right: EncryptedRows, *, memory: int = SIMILARITY_MEMORY
+    ) -> Iterator[EncryptedTile]:
+        """Compute ``A B'`` tile by tile; see :class:`SimilarityEvaluator`."""
+        evaluator = SimilarityEvaluator(self._public_key, self._random, memory=memory)
+        return evaluator.evaluate(left, right)
 
     def _score_tiles(
         self,

@@ -16,6 +16,8 @@ from hecf.he.paillier.scheme import PaillierScheme
 from hecf.he.plan import OperandPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
+from hecf.he.similarity.plan import SimilarityPlan
+from hecf.he.similarity.scores import Panel
 from hecf.he.streams import MEMORY, Source
 
 
@@ -153,6 +155,10 @@ class StreamingEvaluator(Evaluator, Protocol):
         """Score a block of summed contributions, tile by tile."""
         ...
 
+    def similarity(self, left: Any, right: Any, *, memory: int = MEMORY) -> Iterator[Serialised]:
+        """Compute ``A B'`` of two operands, or of stripes of them, tile by tile."""
+        ...
+
 
 class StreamingEncryptor(Encryptor, Protocol):
     """What a retailer does with a matrix that arrives in pieces."""
@@ -175,6 +181,12 @@ class StreamingDecryptor(Decryptor, Protocol):
         self, plan: ProductPlan, tiles: Iterable[Any]
     ) -> Iterator[Decrypted[ProductPlan]]:
         """Decrypt scores as they arrive; only the release gate may pass them on."""
+        ...
+
+    def panels(
+        self, plan: SimilarityPlan, tiles: Iterable[Any], *, memory: int = MEMORY
+    ) -> Iterator[Panel]:
+        """Decrypt a similarity as it arrives; only the release gate may pass panels on."""
         ...
 
 
@@ -201,8 +213,8 @@ class StreamingScheme(Scheme, Protocol):
         """Parse an operand strictly from a file or chunks of bytes, block by block."""
         ...
 
-    def tile(self, plan: ProductPlan, data: bytes) -> Serialised:
-        """Parse a tile of scores strictly."""
+    def tile(self, plan: ProductPlan | SimilarityPlan, data: bytes) -> Serialised:
+        """Parse a tile of scores or of a similarity strictly."""
         ...
 
 

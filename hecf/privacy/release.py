@@ -162,14 +162,21 @@ class ReleaseGate:
         Raises
         ------
         ReleaseRefused
-            If more is asked for than the policy allows, the plan is of an own key, or it floods
-            less than agreed.
+            If more is asked for than the policy allows or than half of the rows, the plan is of an
+            own key, or it floods less than agreed.
         InvalidInput, Mismatch
             As :func:`hecf.he.similarity.scores.top_similar`.
         """
         if n > self._policy.top_k:
             raise ReleaseRefused(
                 "more similar rows are asked for than agreed", got=n, expected=self._policy.top_k
+            )
+        if plan.right < 2 * n:
+            # The best of nearly all rows would be the whole matrix.
+            raise ReleaseRefused(
+                "the best are chosen from too few rows",
+                got=plan.right,
+                expected=f"at least {2 * n}",
             )
         if plan.releases == 0:
             raise ReleaseRefused("an own-key similarity is released to nobody")

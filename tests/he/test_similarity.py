@@ -27,16 +27,12 @@ from hecf.errors import (
     ReleaseRefused,
 )
 from hecf.he import ckks
+from hecf.he.clear import ClearDecryptor, ClearEncryptor, ClearEvaluator
 from hecf.he.modular import digits_to_integers, recombine
 from hecf.he.parameters import MODULUS_BITS_128, ParameterSet, largest_primes
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.similarity.clear import (
-    ClearRowEncryptor,
-    ClearSimilarityDecryptor,
-    ClearSimilarityEvaluator,
-)
 from hecf.he.similarity.decryptor import SimilarityDecryptor, recombine_centred
-from hecf.he.similarity.encryptor import PublicRowEncryptor, SecretRowEncryptor
+from hecf.he.similarity.encryptor import SecretRowEncryptor
 from hecf.he.similarity.evaluator import SimilarityEvaluator, tile_rows
 from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile, TilePlace, tile_places
 from hecf.he.similarity.plan import PUBLIC_KEY, SECRET_KEY, SimilarityPlan, normalise_rows
@@ -84,10 +80,10 @@ def unit_rows(seed: int, rows: int, columns: int) -> np.ndarray:
 def encrypted(plan: SimilarityPlan, a: np.ndarray, b: np.ndarray) -> tuple[EncryptedRows, ...]:
     secret, public = keys_for(plan.parameters)
     if plan.encryption == SECRET_KEY:
-        encryptor: Any = SecretRowEncryptor(secret, secrets.token_bytes)
-    else:
-        encryptor = PublicRowEncryptor(public)
-    return encryptor.encrypt(plan, LEFT, a), encryptor.encrypt(plan, RIGHT, b)
+        own = SecretRowEncryptor(secret, secrets.token_bytes)
+        return own.encrypt(plan, LEFT, a), own.encrypt(plan, RIGHT, b)
+    other = ckks.CkksEncryptor(public)
+    return tuple(other.encrypt(other.encode(plan, s, m)) for s, m in ((LEFT, a), (RIGHT, b)))
 
 
 def evaluator(plan: SimilarityPlan, **arguments: Any) -> SimilarityEvaluator:
@@ -195,29 +191,27 @@ def test_the_clear_twin_gives_the_same() -> None:
     plan = toy_plan(5, 1030, 20)
     clear = replace(plan, scheme="clear")
     a, b = unit_rows(1, 1030, 5), unit_rows(2, 20, 5)
-    twin = ClearRowEncryptor()
-    tiles = ClearSimilarityEvaluator().evaluate(
-        twin.encrypt(clear, LEFT, a), twin.encrypt(clear, RIGHT, b)
-    )
-    exact = similarity_matrix(clear, ClearSimilarityDecryptor().panels(clear, tiles))
+    twin = ClearEncryptor()
+    tiles = ClearEvaluator().similarity(twin.encode(clear, LEFT, a), twin.encode(clear, RIGHT, b))
+    exact = similarity_matrix(clear, ClearDecryptor().panels(clear, tiles))
     assert np.allclose(exact, a @ b.T, atol=1e-15)
     assert np.abs(similarity(plan, a, b) - exact).max() <= plan.error_bound
 
 
 def test_the_clear_twin_refuses_what_the_scheme_refuses() -> None:
     clear = toy_plan(5, 3, 4, scheme="clear")
-    rows, evaluate = ClearRowEncryptor(), ClearSimilarityEvaluator().evaluate
+    rows, evaluate = ClearEncryptor(), ClearEvaluator().similarity
     left, right = (
-        rows.encrypt(clear, LEFT, np.zeros((3, 5))),
-        rows.encrypt(clear, RIGHT, np.zeros((4, 5))),
+        rows.encode(clear, LEFT, np.zeros((3, 5))),
+        rows.encode(clear, RIGHT, np.zeros((4, 5))),
     )
     other = replace(clear, left_scale_bits=9)
     with pytest.raises(Mismatch):
         evaluate(right, right)
     with pytest.raises(Mismatch):
-        list(ClearSimilarityDecryptor().panels(other, evaluate(left, right)))
+        list(ClearDecryptor().panels(other, evaluate(left, right)))
     with pytest.raises(Mismatch):
-        rows.encrypt(toy_plan(5, 3, 4), LEFT, np.zeros((3, 5)))
+        rows.encode(toy_plan(5, 3, 4), LEFT, np.zeros((3, 5)))
 
 
 def test_public_key_encryption() -> None:
@@ -250,8 +244,8 @@ def test_a_column_opens_to_its_row_and_small_noise(encryption: str) -> None:
     secret = ckks.SealContext(parameters).secret_polynomial(keys_for(parameters)[0].expose())
     for column in range(2):
         for block, rows in ((0, 2048), (1, 2)):
-            half = negacyclic(secret.astype(np.int64), words[block * 2048 :, column][:2048], prime)
-            opened = (words[4096 + block * 2048 :, column][:rows] + half[:rows]) % prime
+            half = negacyclic(secret.astype(np.int64), words[block * 4096 :, column][:2048], prime)
+            opened = (words[block * 4096 + 2048 :, column][:rows] + half[:rows]) % prime
             opened[opened > prime // 2] -= prime
             message = np.rint(a[block * 2048 :][:rows, column] * 2**8)
             noise = np.abs(opened - message).max()
@@ -739,7 +733,7 @@ def test_words_of_another_shape_are_refused() -> None:
     plan = toy_plan(3, 5, 4)
     with pytest.raises(MalformedMessage):
         EncryptedRows(plan, LEFT, np.zeros((1, 2, 3), dtype=np.uint32))
-    place = tile_places(plan, 4)[0]
+    place = tile_places(plan, 4, range(1), range(1))[0]
     with pytest.raises(MalformedMessage):
         EncryptedTile(plan, place, np.zeros(place.shape(plan), dtype=np.int64))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import secrets
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encryption import gram_plan, parties, score_plan, unit_columns, unit_item_model
+from encryption import gram_plan, keys_for, parties, score_plan, unit_columns, unit_item_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hecf.errors import InvalidInput, LimitExceeded, MalformedMessage, Mismatch
+from hecf.errors import InvalidInput, LimitExceeded, MalformedMessage, Mismatch, ReleaseRefused
 from hecf.he.clear_matrices import ClearMatrix
 from hecf.he.matrices import EncryptedMatrix
 from hecf.he.parameters import ParameterSet
@@ -24,9 +25,17 @@ from hecf.he.product.packing import ProductPacking
 from hecf.he.product.plan import ProductPlan
 from hecf.he.product.tiles import ProductTile
 from hecf.he.scheme import streaming_scheme
-from hecf.he.streams import COPIES, written
+from hecf.he.similarity.decryptor import panel_bytes
+from hecf.he.similarity.encryptor import SecretRowEncryptor
+from hecf.he.similarity.matrices import EncryptedRows
+from hecf.he.similarity.plan import PUBLIC_KEY, SimilarityPlan, normalise_rows
+from hecf.he.similarity.planner import plan_similarity
+from hecf.he.similarity.scores import similarity_matrix
+from hecf.he.streams import COPIES, cut, written
 from hecf.he.summation.plan import SumPlan
 from hecf.he.summation.planner import plan_sum
+from hecf.privacy.policy import ReleasePolicy
+from hecf.privacy.release import ReleaseGate
 
 SCHEMES = ["ckks", "clear"]
 PARAMETERS = ParameterSet.with_data_primes(4096, 3)
@@ -35,7 +44,9 @@ FORMS = {"ckks": EncryptedMatrix, "clear": ClearMatrix}
 
 def memory_for(plan: OperandPlan, stripes: int) -> int:
     """Bytes that are enough for so many stripes at once, and not for one more."""
-    form = FORMS[plan.scheme]
+    form: Any = FORMS[plan.scheme]
+    if plan.scheme == "ckks" and plan.operation == "similarity":
+        form = EncryptedRows
     return stripes * COPIES * max(form.body_bytes(plan, s, 0, 1) for s in plan.encrypted_sides)
 
 
@@ -175,18 +186,139 @@ def test_streamed_scores_are_those_of_numpy(
     assert np.abs(values - (parts.sum(axis=0).T @ matrix + bias)).max() <= tolerance(plan)
 
 
+def released_plan(scheme: str, left: int, right: int) -> SimilarityPlan:
+    return plan_similarity(
+        scheme=scheme,
+        inner=5,
+        left=left,
+        right=right,
+        precision=1e-2,
+        encryption=PUBLIC_KEY,
+        statistical_bits=2,
+        releases=1,
+        parameters=ParameterSet.with_data_primes(4096, 3),
+    )
+
+
+def own_plan(scheme: str, left: int, right: int) -> SimilarityPlan:
+    """An own-key plan in the smallest ring: several stripes in little time."""
+    return plan_similarity(
+        scheme=scheme,
+        inner=5,
+        left=left,
+        right=right,
+        precision=0.2,
+        parameters=ParameterSet.with_data_primes(1024, 1, special=False),
+    )
+
+
+def own_upload(plan: SimilarityPlan, side: str, matrix: np.ndarray, size: int) -> bytes:
+    if plan.scheme == "clear":
+        return upload(plan, side, matrix, size, memory_for(plan, 1))
+    encryptor = SecretRowEncryptor(keys_for(plan.parameters)[0], secrets.token_bytes)
+    runs = cut(plan, side, pieces(matrix, 0, size), 1)
+    return b"".join(written(encryptor.encrypt(plan, side, run, first) for first, run in runs))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("left", "right", "size"), [(2100, 40, 700), (30, 1030, 2000)])
+def test_streamed_similarities_are_those_of_numpy(
+    scheme: str, left: int, right: int, size: int
+) -> None:
+    plan = own_plan(scheme, left, right)
+    random = np.random.default_rng(left)
+    a, b = (normalise_rows(random.standard_normal((rows, 5))) for rows in (left, right))
+    form, memory = streaming_scheme(scheme), memory_for(plan, 1)
+    secret, public = keys_for(plan.parameters)
+    evaluator = form.evaluator(plan.parameters, public.to_bytes(), secrets.token_bytes)
+    sent = [own_upload(plan, LEFT, a, size), own_upload(plan, RIGHT, b, size)]
+
+    def tiles() -> Iterator[Any]:
+        for x in form.blocks(plan, LEFT, io.BytesIO(sent[0]), memory=memory):
+            for y in form.blocks(plan, RIGHT, io.BytesIO(sent[1]), memory=memory):
+                for tile in evaluator.similarity(x, y, memory=1 << 27):
+                    yield form.tile(plan, tile.to_bytes())
+
+    panels = form.decryptor(secret).panels(plan, tiles())
+    error = np.abs(similarity_matrix(plan, panels) - a @ b.T).max()
+    assert error <= plan.error_bound + 1e-12
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_released_similarity_is_the_flooded_best_of_every_row(scheme: str) -> None:
+    plan = released_plan(scheme, 110, 130)
+    random = np.random.default_rng(5)
+    a, b = (normalise_rows(random.standard_normal((rows, 5))) for rows in (110, 130))
+    form = streaming_scheme(scheme)
+    _, evaluator, decryptor = parties(plan)
+    operands = [
+        form.operand(plan, side, upload(plan, side, matrix, 50, 1 << 28))
+        for side, matrix in ((LEFT, a), (RIGHT, b))
+    ]
+    tiles = [form.tile(plan, tile.to_bytes()) for tile in evaluator.similarity(*operands)]
+    panels = list(decryptor.panels(plan, tiles))
+    exact = np.block([[panel.values for panel in panels]])
+    assert np.abs(exact - a @ b.T).max() <= plan.error_bound + 1e-12
+    with pytest.raises(ReleaseRefused, match="flooded"):
+        similarity_matrix(plan, panels)
+    policy = ReleasePolicy(minimum_shoppers=100, top_k=3, statistical_bits=2)
+    top = ReleaseGate(policy, secrets.token_bytes).most_similar(plan, panels, 3)
+    noise = 6 * plan.flooding + plan.error_bound + 2.0**-plan.grid_bits
+    expected = np.take_along_axis(a @ b.T, top.columns, axis=1)
+    assert top.columns.shape == (110, 3)
+    assert np.abs(top.scores - expected).max() <= noise < 0.1
+    assert (top.scores[:, 2] >= np.sort(a @ b.T, axis=1)[:, -3] - noise).all()
+    assert (top.scores * 2.0**plan.grid_bits % 1 == 0).all()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_similarity_of_few_rows_is_not_released(scheme: str) -> None:
+    plan = released_plan(scheme, 120, 5)
+    gate = ReleaseGate(ReleasePolicy(minimum_shoppers=100, top_k=3), secrets.token_bytes)
+    with pytest.raises(ReleaseRefused, match="from too few rows"):
+        gate.most_similar(plan, iter([]), 3)
+
+
+def test_a_key_holder_needs_memory_for_a_panel() -> None:
+    plan = released_plan("ckks", 150, 200)
+    _, evaluator, decryptor = parties(plan)
+    with pytest.raises(LimitExceeded, match="a panel"):
+        decryptor.panels(plan, iter([]), memory=1 << 20)
+    operands = [
+        streaming_scheme("ckks").operand(
+            plan, side, upload(plan, side, np.zeros((n, 5)), n, 1 << 28)
+        )
+        for side, n in ((LEFT, 150), (RIGHT, 200))
+    ]
+    tiles = list(evaluator.similarity(*operands, memory=1 << 27))
+    needed = panel_bytes(plan)
+    assert peak(lambda: list(decryptor.panels(plan, tiles, memory=needed))) < needed
+    with pytest.raises(LimitExceeded, match="a tile"):
+        list(evaluator.similarity(*operands, memory=1 << 20))
+
+
 # The bytes are the same however they are cut
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("plan", [gram_plan(inner=2000), score_plan(), sum_plan("ckks", 30_000, 2)])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        gram_plan(inner=2000),
+        score_plan(),
+        sum_plan("ckks", 30_000, 2),
+        own_plan("ckks", 2100, 150),
+    ],
+    ids=["gram", "score", "sum", "similarity"],
+)
 def test_blocks_and_the_whole_have_the_same_bytes(scheme: str, plan: OperandPlan) -> None:
     plan = replace(plan, scheme=scheme)
-    encryptor, _, _ = parties(plan)
-    form = streaming_scheme(scheme)
-    data = encryptor.encrypt(
-        encryptor.encode(plan, LEFT, np.zeros(plan.matrix_shape(LEFT)))
-    ).to_bytes()
+    form, zeros = streaming_scheme(scheme), np.zeros(plan.matrix_shape(LEFT))
+    if isinstance(plan, SimilarityPlan):
+        data = own_upload(plan, LEFT, zeros, 5000)
+    else:
+        encryptor, _, _ = parties(plan)
+        data = encryptor.encrypt(encryptor.encode(plan, LEFT, zeros)).to_bytes()
     assert len(data) > 1900
     for memory in (memory_for(plan, 1), memory_for(plan, 2), 1 << 28):
         for chunk in (len(data), 977):
@@ -321,9 +453,9 @@ def test_bytes_that_do_not_make_the_operand_are_refused(scheme: str) -> None:
         )
 
     assert read(data) == 4
-    for cut in (0, 10, 40, 41, len(data) // 2, len(data) - 1):
+    for end in (0, 10, 40, 41, len(data) // 2, len(data) - 1):
         with pytest.raises(MalformedMessage, match="too short"):
-            read(data[:cut])
+            read(data[:end])
     with pytest.raises(MalformedMessage, match="another length"):
         read(data + b"\0")
     with pytest.raises(MalformedMessage, match="another kind"):

@@ -3,8 +3,7 @@
 ::
 
     plan, planner     bounds, parameters and scales         matrices    words, bytes, tiles
-    encryptor         rows under a secret or a public key   evaluator   tiles, within a memory limit
+    encryptor         rows under a secret or public key   evaluator   tiles, within a memory limit
     zeros             fresh encryptions of zero that conceal a result
     decryptor, ring   negacyclic products by the secret     scores      full matrix, or the best n
-    clear             the same without encryption
 """

@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from hecf.errors import Mismatch
+from hecf.errors import LimitExceeded, Mismatch
+from hecf.he import loops
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float, Words, reduce_centred
 from hecf.he.plan import LEFT, RIGHT, check_parameters
@@ -21,6 +22,7 @@ from hecf.he.similarity.matrices import EncryptedTile
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.ring import (
     CHUNK,
+    PADDING,
     coefficients,
     in_threads,
     padded,
@@ -29,6 +31,9 @@ from hecf.he.similarity.ring import (
 )
 from hecf.he.similarity.scores import Panel
 
+MEMORY = 1 << 30
+"""Bytes that a decryption may use, unless told otherwise."""
+
 
 class SimilarityDecryptor:
     """Decrypts similarities under a secret key.
@@ -36,23 +41,26 @@ class SimilarityDecryptor:
     Parameters
     ----------
     secret : SecretKey
+    memory : int
+        Bytes to use beside the tiles that arrive and the panels that were handed out.
 
     Security
     --------
     Holds the secret key in memory; cannot be pickled. The panels are exact decryptions.
     """
 
-    def __init__(self, secret: SecretKey) -> None:
+    def __init__(self, secret: SecretKey, *, memory: int = MEMORY) -> None:
         self._parameters = secret.parameters
+        self._memory = memory
         key = SealContext(secret.parameters).secret_polynomial(secret.expose())
         self._key = spectrum(key[np.newaxis])
 
     def panels(self, plan: SimilarityPlan, tiles: Iterable[EncryptedTile]) -> Iterator[Panel]:
         """Decrypt tiles as they arrive.
 
-        Yields
-        ------
-        Panel
+        Returns
+        -------
+        iterator of Panel
             Row blocks first to last, and for each the column blocks.
 
         Raises
@@ -60,8 +68,20 @@ class SimilarityDecryptor:
         Mismatch
             If the plan is for other parameters, or a tile belongs to another plan, is out of order
             or missing.
+        LimitExceeded
+            If the memory is too small for a panel.
         """
         check_parameters(plan, self._parameters)
+        needed = panel_bytes(plan)
+        if needed > self._memory:
+            raise LimitExceeded(
+                "the memory is too small for a panel of the similarity",
+                got=f"{self._memory} bytes",
+                expected=f"at least {needed}",
+            )
+        return self._panels(plan, tiles)
+
+    def _panels(self, plan: SimilarityPlan, tiles: Iterable[EncryptedTile]) -> Iterator[Panel]:
         arriving = iter(tiles)
         for row_block in range(plan.blocks(LEFT)):
             for column_block in range(plan.blocks(RIGHT)):
@@ -138,6 +158,15 @@ class SimilarityDecryptor:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SimilarityDecryptor cannot be pickled or copied")
+
+
+def panel_bytes(plan: SimilarityPlan) -> int:
+    """Memory for the largest panel: its half-finished words, its scores, and threads at work."""
+    level, stacked, width = plan.panel_shape(0, 0)
+    degree = plan.parameters.ring_degree
+    columns = width - degree
+    scratch = CHUNK * degree * loops.threads() * (64 + 16 * level)
+    return (4 * level * stacked + 8 * (stacked - degree)) * (columns + PADDING) + scratch
 
 
 def recombine_centred(residues: Sequence[Float], primes: Sequence[int], scale: float) -> Float:

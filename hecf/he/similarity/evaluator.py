@@ -65,6 +65,8 @@ class SimilarityEvaluator:
         Parameters
         ----------
         left, right : EncryptedRows
+            Whole operands, or some stripes: their panels only. Whoever streams takes the left
+            stripes one after the other, and for each the right ones.
         rows : int, optional
             Most stacked rows of a tile; without it, as many as the memory allows.
 
@@ -104,7 +106,8 @@ class SimilarityEvaluator:
         plan = left.plan
         degree = plan.parameters.ring_degree
         mask: PanelMask | None = None
-        for place in tile_places(plan, rows):
+        blocks = [range(each.first, each.first + each.count) for each in (left, right)]
+        for place in tile_places(plan, rows, *blocks):
             if plan.concealed and self._concealment is not None and place.first == 0:
                 mask = None  # so that only one panel's masks exist at a time
                 mask = self._concealment.panel(plan, place.row_block, place.column_block)
@@ -181,18 +184,8 @@ def _block(
 
 def _stacked(operand: EncryptedRows, block: int, rows: range, index: int, inner: slice) -> Float:
     """Centred stacked rows of one polynomial of an operand, modulo one prime."""
-    plan = operand.plan
-    degree = plan.parameters.ring_degree
-    total = plan.blocks(operand.side) * degree
-    # Rows below N are of a; those after are of b, which lies behind all of a.
-    split = min(max(degree - rows.start, 0), len(rows))
-    out = np.empty((len(rows), len(range(*inner.indices(plan.inner)))))
-    at = block * degree + rows.start
-    halves = ((0, split, at), (split, len(rows), total + at + split - degree))
-    for first, last, origin in halves:
-        words = operand.words[index, origin : origin + last - first, inner]
-        out[first:last] = centre(words, plan.primes[index])
-    return out
+    words = operand.stripe(block)[index, rows.start : rows.stop, inner]
+    return centre(np.ascontiguousarray(words), operand.plan.primes[index])
 
 
 def _chunk(plan: SimilarityPlan) -> int:

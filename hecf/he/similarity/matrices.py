@@ -15,6 +15,8 @@ import math
 import struct
 from dataclasses import dataclass
 
+import numpy as np
+
 from hecf.errors import MalformedMessage
 from hecf.he.messages import (
     HEADER_BYTES,
@@ -29,6 +31,7 @@ from hecf.he.messages import (
 from hecf.he.modular import Words
 from hecf.he.plan import LEFT, RIGHT, WORD_BYTES
 from hecf.he.similarity.plan import SimilarityPlan
+from hecf.he.streams import parsed, written
 
 _PLACE = struct.Struct("<4I")
 
@@ -98,30 +101,88 @@ PLACE_BYTES = _PLACE.size
 
 @dataclass(frozen=True)
 class EncryptedRows:
-    """An encrypted operand: uint32 coefficients of shape ``plan.operand_shape(side)``.
+    """An encrypted operand, or some consecutive stripes of N rows of one.
 
     Parameters
     ----------
     plan : SimilarityPlan
     side : {"left", "right"}
-    words : uint32 array, shape (L, blocks N + rows, d)
-        Column k holds the coefficients of its a polynomials, then those of b that have a row.
+    words : uint32 array, shape ``plan.run_shape(side, first, count)``
+        Stripe after stripe along the second axis; in column k the coefficients of the a polynomial,
+        then those of b that have a row.
+    first : int
+        Number of the first stripe.
+
+    Raises
+    ------
+    MalformedMessage
+        If the words have another shape.
+    Mismatch
+        If the operand has no such stripes.
     """
 
     plan: SimilarityPlan
     side: str
     words: Words
+    first: int = 0
 
     def __post_init__(self) -> None:
-        check_words(self.words, self.plan.operand_shape(self.side))
+        self.plan.stripes(self.side).check_range(self.first, max(1, self.count))
+        check_words(self.words, self.plan.run_shape(self.side, self.first, max(1, self.count)))
+
+    @property
+    def count(self) -> int:
+        """Stripes that are here."""
+        whole = 2 * self.plan.parameters.ring_degree
+        return -(-int(self.words.shape[1]) // whole) if self.words.ndim > 1 else 0
+
+    def stripe(self, number: int) -> Words:
+        """Words (L, N + rows, d) of one stripe."""
+        start = (number - self.first) * 2 * self.plan.parameters.ring_degree
+        return self.words[:, start : start + self.plan.stripe_shape(self.side, number)[1]]
+
+    def body(self) -> bytes:
+        """Packed words, stripe after stripe."""
+        return b"".join(pack_words(self.stripe(self.first + index)) for index in range(self.count))
 
     def to_bytes(self) -> bytes:
-        """Header and packed words."""
-        return header(_kind(self.side), self.plan.fingerprint) + pack_words(self.words)
+        """Header and packed words of a whole operand."""
+        return b"".join(written([self]))
+
+    @staticmethod
+    def kind(side: str) -> Kind:
+        """Return what the header of an operand says."""
+        return Kind.SIMILARITY_LEFT if side == LEFT else Kind.SIMILARITY_RIGHT
+
+    @staticmethod
+    def body_bytes(plan: SimilarityPlan, side: str, first: int, count: int) -> int:
+        """Bytes of some stripes on the wire."""
+        return WORD_BYTES * plan.block_words(side, first, count)
+
+    @classmethod
+    def from_body(
+        cls, plan: SimilarityPlan, side: str, first: int, count: int, data: memoryview
+    ) -> EncryptedRows:
+        """Parse some stripes of which the length was checked, and check every residue.
+
+        Raises
+        ------
+        MalformedMessage
+            If a residue is not below its prime.
+        """
+        words = np.empty(plan.run_shape(side, first, count), dtype=np.uint32)
+        start = row = 0
+        for number in range(first, first + count):
+            shape = plan.stripe_shape(side, number)
+            stop = start + WORD_BYTES * math.prod(shape)
+            words[:, row : row + shape[1]] = unpack_words(data[start:stop], shape)
+            start, row = stop, row + shape[1]
+        _check_residues(words, plan)
+        return cls(plan, side, words, first)
 
     @classmethod
     def from_bytes(cls, plan: SimilarityPlan, side: str, data: bytes) -> EncryptedRows:
-        """Parse and check every residue.
+        """Parse a whole operand and check every residue.
 
         Raises
         ------
@@ -130,10 +191,7 @@ class EncryptedRows:
         MalformedMessage
             If version, kind, length or a residue is not as agreed.
         """
-        body = open_header(data, _kind(side), plan.fingerprint, plan.operand_bytes(side))
-        words = unpack_words(body, plan.operand_shape(side))
-        _check_residues(words, plan)
-        return cls(plan, side, words)
+        return parsed(cls, plan, side, data)
 
 
 @dataclass(frozen=True)
@@ -171,19 +229,17 @@ class EncryptedTile:
         return cls(plan, place, words)
 
 
-def tile_places(plan: SimilarityPlan, rows: int) -> list[TilePlace]:
-    """List the tiles of a result in order, of at most `rows` stacked rows each."""
+def tile_places(
+    plan: SimilarityPlan, rows: int, row_blocks: range, column_blocks: range
+) -> list[TilePlace]:
+    """List the tiles of some panels in order, of at most `rows` stacked rows each."""
     return [
         TilePlace(row_block, column_block, first, min(rows, stacked - first))
-        for row_block in range(plan.blocks(LEFT))
-        for column_block in range(plan.blocks(RIGHT))
+        for row_block in row_blocks
+        for column_block in column_blocks
         for stacked in [plan.panel_shape(row_block, column_block)[1]]
         for first in range(0, stacked, rows)
     ]
-
-
-def _kind(side: str) -> Kind:
-    return Kind.SIMILARITY_LEFT if side == LEFT else Kind.SIMILARITY_RIGHT
 
 
 def _check_residues(words: Words, plan: SimilarityPlan) -> None:

@@ -191,7 +191,11 @@ class SimilarityPlan(ScaledPlan):
 
     def operand_shape(self, side: str) -> tuple[int, int, int]:
         """Shape (L, stripes N + rows, d) of the words of all stripes of an operand together."""
-        stacked = self.stripes(side).count * self.parameters.ring_degree + self.rows(side)
+        return self.run_shape(side, 0, self.stripes(side).count)
+
+    def run_shape(self, side: str, first: int, count: int) -> tuple[int, int, int]:
+        """Shape (L, stripes N + rows, d) of the words of some stripes together."""
+        stacked = sum(self.stripe_shape(side, first + index)[1] for index in range(count))
         return (self.level, stacked, self.inner)
 
     def stripe_shape(self, side: str, stripe: int) -> tuple[int, int, int]:
@@ -201,8 +205,7 @@ class SimilarityPlan(ScaledPlan):
 
     def block_words(self, side: str, first: int, count: int) -> int:
         """Words of some stripes of an encrypted operand."""
-        each = (math.prod(self.stripe_shape(side, first + index)) for index in range(count))
-        return sum(each)
+        return math.prod(self.run_shape(side, first, count))
 
     def panel_shape(self, row_block: int, column_block: int) -> tuple[int, int, int]:
         """Shape (L, N + rows, N + columns) of the words of one bivariate ciphertext."""
