@@ -28,9 +28,14 @@ PRODUCT = [
     if "api" not in path.relative_to(ROOT).parts
 ]
 
-HOLDERS = {"hecf/rpc/key_holder.py", "parties/doctor.py", "parties/calibration.py"}
-"""Who makes a decryptor of the scheme interface: the key holder's service, and two self-tests on
-keys of their own."""
+HOLDERS = {
+    "hecf/coalition/similarity.py",
+    "hecf/rpc/key_holder.py",
+    "parties/calibration.py",
+    "parties/doctor.py",
+}
+"""Who makes a decryptor of the scheme interface: the key holder's service, a similarity that plays
+every role in one process and hands its panels to the gate, and two self-tests on their own keys."""
 
 DECRYPTING_MODULES = (
     "hecf.he.paillier.decryptor",
