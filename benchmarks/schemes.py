@@ -19,7 +19,6 @@ import numpy as np
 from scipy.sparse import coo_array, random_array
 
 from benchmarks.harness import Job, Result, rng
-from hecf.he.matrices import PublicKey
 from hecf.he.modular import Float
 from hecf.he.paillier.decryptor import PaillierDecryptor
 from hecf.he.paillier.encryptor import PaillierEncryptor
@@ -31,10 +30,7 @@ from hecf.he.paillier.pool import BATCH, BlindingPool
 from hecf.he.paillier.randomness import FixedBaseTable, Randomiser
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.planner import plan_gram, plan_score
-from hecf.he.scheme import Decryptor, Encryptor, Evaluator, Scheme, scheme_by_name
-from hecf.he.similarity.decryptor import SimilarityDecryptor
-from hecf.he.similarity.encryptor import PublicRowEncryptor
-from hecf.he.similarity.evaluator import SimilarityEvaluator
+from hecf.he.scheme import Decryptor, Encryptor, Evaluator, Scheme, scheme_by_name, streaming_scheme
 from hecf.he.similarity.plan import PUBLIC_KEY, normalise_rows
 from hecf.he.similarity.planner import plan_similarity
 from hecf.privacy.policy import ReleasePolicy
@@ -379,19 +375,20 @@ def _ckks_similarity(left: Float, right: Float, precision: float, flooding: dict
         encryption=PUBLIC_KEY,
         **flooding,
     )
-    secret, public = scheme_by_name("ckks").generate_keys(plan.parameters)
-    key = PublicKey.from_bytes(plan.parameters, public)
-    encryptor = PublicRowEncryptor(key)
-    evaluator, decryptor = (
-        SimilarityEvaluator(key, secrets.token_bytes),
-        SimilarityDecryptor(secret),
-    )
+    scheme = streaming_scheme("ckks")
+    secret, public = scheme.generate_keys(plan.parameters)
+    encryptor = scheme.encryptor(plan.parameters, public)
+    evaluator = scheme.evaluator(plan.parameters, public, secrets.token_bytes)
+    decryptor = scheme.decryptor(secret)
     trip = Trip()
     rows = trip.step(
         "encrypt",
-        lambda: [encryptor.encrypt(plan, LEFT, left), encryptor.encrypt(plan, RIGHT, right)],
+        lambda: [
+            encryptor.encrypt(encryptor.encode(plan, side, matrix))
+            for side, matrix in ((LEFT, left), (RIGHT, right))
+        ],
     )
-    tiles = trip.step("node", lambda: list(evaluator.evaluate(*rows)))
+    tiles = trip.step("node", lambda: list(evaluator.similarity(*rows)))
     trip.released = trip.step(
         "release", lambda: gate.most_similar(plan, decryptor.panels(plan, tiles), 10).scores
     )
