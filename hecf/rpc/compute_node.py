@@ -171,7 +171,7 @@ class ComputeNodeService:
         def declared() -> bool:
             with self._tasks.change() as tasks:
                 state = tasks.named(name)
-            found.extend([state] if state else [])
+            found.extend([state] if state and _concerns(party, state.task) else [])
             return bool(found)
 
         self._board.wait(declared, lambda: declarer, active)
@@ -204,7 +204,7 @@ class ComputeNodeService:
             If the disk is full; the part is missing then as before.
         """
         part: Part = (party.name, side)
-        state = self.state(identifier)
+        state = self._seen(party, identifier)
         state.check(part)
         task = state.task
         digest = digest_of(data)
@@ -231,7 +231,7 @@ class ComputeNodeService:
         UnknownTask, InvalidInput
             If there is no such task or part.
         """
-        state = self.state(identifier)
+        state = self._seen(party, identifier)
         state.check((party.name, side))
         return state.contributions.get((party.name, side))
 
@@ -289,19 +289,26 @@ class ComputeNodeService:
         TaskEnded
             If the task was aborted or has expired.
         """
-        task = self.task(identifier)
+        task = self.task(party, identifier)
         if not isinstance(task, ScoreTask) or not task.blinded or party.name not in task.recipients:
             raise UnknownTask("no such task")
         return Masked.from_bytes(self._result(identifier, SCORES, active)[1]).seed
 
-    def task(self, identifier: str) -> Task:
+    def task(self, party: Party, identifier: str) -> Task:
         """Return a task by its identifier; raises UnknownTask."""
-        return self.state(identifier).task
+        return self._seen(party, identifier).task
 
     def state(self, identifier: str) -> TaskState:
         """Return the state of a task as it is now; raises UnknownTask."""
         with self._tasks.change() as tasks:
             return self._current(tasks, identifier)
+
+    def _seen(self, party: Party, identifier: str) -> TaskState:
+        """Return the state of a task; one of other parties is as unknown as one of nobody."""
+        state = self.state(identifier)
+        if not _concerns(party, state.task):
+            raise UnknownTask("no such task")
+        return state
 
     def _result(self, identifier: str, result: str, active: Active) -> tuple[TaskState, bytes]:
         """Wait for a result, compute it if it is not there yet, and return it as it is stored."""
@@ -351,7 +358,7 @@ class ComputeNodeService:
         self._change(identifier, lambda state: state.join(party.name))
 
     def _end(self, party: Party, identifier: str, step: Callable[[TaskState], TaskState]) -> None:
-        task = self.task(identifier)
+        task = self.task(party, identifier)
         if isinstance(task, GramTask) or party.name != task.declarer:
             raise PermissionDenied("only its declarer ends a task")
         self._change(identifier, step)
@@ -371,3 +378,13 @@ class ComputeNodeService:
             raise Mismatch("the key holder has not published the public key")
         with self.measurements.stage("compute"):
             return self._computer.compute(state.task, result, state.used(result), key, active)
+
+
+def _concerns(party: Party, task: Task) -> bool:
+    """Whether a party declares, contributes to, receives or decrypts a task (control C03)."""
+    if party.role != RETAILER:
+        return True
+    names = {*task.recipients, *(name for name, _ in task.parts)}
+    if not isinstance(task, GramTask):
+        names.add(task.declarer)
+    return party.name in names

@@ -83,7 +83,7 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
         header = _first(request_iterator, "header").header
         identifier = messages.identifier_text(header.task_id)
         side = messages.side_name(header.side)
-        self._service.task(identifier)
+        self._service.task(self._caller(context), identifier)
         data = transfer.gather(header.manifest, _chunks(request_iterator), self._limits)
         accepted = self._service.contribute(self._caller(context), identifier, side, data)
         return node_pb2.ContributeResponse(accepted_now=accepted)
