@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 Float = NDArray[np.float64]
 Words = NDArray[np.uint32]
+Complex = NDArray[np.complex128]
 Offsets = NDArray[np.int64]
 Centred = NDArray[np.int32]
 
@@ -32,7 +33,7 @@ ITEMS = 8
 WORTH_THREADS = 1 << 18
 """Values below which starting threads costs more than it saves."""
 
-_VERSION = 5
+_VERSION = 6
 _Pointer, _Size, _Real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
@@ -102,6 +103,13 @@ class _Transform(ctypes.Structure):
         *((name, _Pointer) for name in ("row_of", "column_of")),
         *((name, _Size) for name in ("rows", "columns")),
         ("prime", _Real),
+    )
+
+
+class _Weigh(ctypes.Structure):
+    _fields_ = (
+        *((name, _Pointer) for name in ("words", "values", "out", "twist")),
+        *((name, _Size) for name in ("stride", "half")),
     )
 
 
@@ -301,6 +309,25 @@ def transform(
         ctypes.byref(job), _Size(len(values)), ctypes.c_int(back), _Size(threads(16 * values.size))
     )
     _check(status)
+    return out
+
+
+def weigh(polynomials: Words, twist: Complex) -> Complex:
+    """Pair words (count, N) to ``(low + i high) twist`` (count, N / 2), in the calling thread."""
+    count, half = len(polynomials), len(twist)
+    values = np.empty((count, half), dtype=np.complex128)
+    stride = polynomials.strides[0] // polynomials.itemsize
+    job = _Weigh(polynomials.ctypes.data, values.ctypes.data, None, twist.ctypes.data, stride, half)
+    _library().hecf_weigh(ctypes.byref(job), _Size(count))
+    return values
+
+
+def unweigh(values: Complex, twist: Complex) -> Float:
+    """Undo :func:`weigh` for contiguous values, rounded to integers."""
+    count, half = values.shape
+    out = np.empty((count, 2 * half))
+    job = _Weigh(None, values.ctypes.data, out.ctypes.data, twist.ctypes.data, 0, half)
+    _library().hecf_unweigh(ctypes.byref(job), _Size(count))
     return out
 
 

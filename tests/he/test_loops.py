@@ -13,6 +13,7 @@ from hecf.he import kernels, loops, matrices, modular, ntt
 from hecf.he.kernels import LoadedMatrix
 from hecf.he.own_key.node import _batch_tiles, _query_tiles
 from hecf.he.parameters import largest_primes
+from hecf.he.similarity import ring
 
 LIBRARY = loops.LIBRARY
 SIZES = [largest_primes(1024, bits, 1)[0] for bits in (15, 20, 23, 24)]
@@ -158,6 +159,19 @@ def test_loaded_matrices_give_the_same_products(components: tuple[int, int]) -> 
     for wrong in (slow[:2], slow.astype(np.int64), np.asfortranarray(slow)):
         with pytest.raises(Mismatch):
             kernels.multiply_loaded(a, b, wrong)
+
+
+@pytest.mark.parametrize("degree", [1024, 16384])
+def test_products_with_small_polynomials_are_the_same_and_exact(degree: int) -> None:
+    random = np.random.default_rng(degree)
+    words = words_of(random, (3, 1, degree), PRIMES[:1])[:, 0]
+    words[0] = PRIMES[0] - 1
+    small = random.integers(-1, 2, (1, degree)).astype(np.int8)
+    fast, slow = both(lambda: ring.coefficients(ring.spectrum(words) * ring.spectrum(small)))
+    assert np.array_equal(fast, slow)
+    exact = np.convolve(words[1].astype(np.int64), small[0].astype(np.int64))
+    exact = np.append(exact, 0)
+    assert np.array_equal(fast[1], exact[:degree] - exact[degree:])
 
 
 @pytest.mark.parametrize("degree", [1024, 2048, 4096, 8192, 16384])

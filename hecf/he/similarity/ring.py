@@ -38,9 +38,13 @@ PADDING = 16
 def spectrum(polynomials: NDArray[np.generic]) -> Spectrum:
     """Transform polynomials of shape (count, N) to (count, N / 2)."""
     half = polynomials.shape[1] // 2
-    values = np.empty((len(polynomials), half), dtype=np.complex128)
-    values.real, values.imag = polynomials[:, :half], polynomials[:, half:]
-    values *= _twist(half)
+    in_rows = polynomials.strides[1] == polynomials.itemsize
+    if loops.available() and polynomials.dtype == np.uint32 and in_rows:
+        values = loops.weigh(polynomials.view(np.uint32), _twist(half))
+    else:
+        values = np.empty((len(polynomials), half), dtype=np.complex128)
+        values.real, values.imag = polynomials[:, :half], polynomials[:, half:]
+        values *= _twist(half)
     transformed: Spectrum = scipy.fft.fft(values, overwrite_x=True)
     return transformed
 
@@ -49,6 +53,8 @@ def coefficients(spectra: Spectrum) -> Float:
     """Invert :func:`spectrum` to integers as float64; overwrites its argument."""
     values: Spectrum = scipy.fft.ifft(spectra, overwrite_x=True)
     half = values.shape[1]
+    if loops.available() and values.flags.c_contiguous:
+        return loops.unweigh(values, _twist(half))
     values *= _twist(half).conj()
     out = np.empty((len(values), 2 * half))
     np.rint(values.real, out=out[:, :half])
