@@ -310,7 +310,7 @@ def compare_score(quick: bool) -> Result:
 
 def compare_similarity(quick: bool) -> Result:
     """Cosine of a hundred items of one retailer with a hundred of another."""
-    inner, rows = (8, 12) if quick else (64, 100)
+    inner, rows = (8, 20) if quick else (64, 100)
     left, right = (normalise_rows(rng(i).standard_normal((rows, inner))) for i in (8, 9))
     exact = left @ right.T
     with PaillierCores(quick) as paillier:
