@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 REPORT ?= demo-report.html
+# They are compiled when the package is installed.
+LOOPS := hatch_build.py $(wildcard hecf/he/_loops/*)
 
 .PHONY: demo test check format generate clean
 
@@ -38,10 +40,10 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.demo: pyproject.toml | $(VENV)/.python
+$(VENV)/.demo: pyproject.toml $(LOOPS) | $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,paillier]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.python
+$(VENV)/.dev: pyproject.toml $(LOOPS) | $(VENV)/.python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,dev]'
 	touch $@
