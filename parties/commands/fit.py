@@ -42,7 +42,9 @@ def fit(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting, such as penalty=200.")
     ] = None,
-    scheme: Annotated[str, typer.Option(help="ckks, or clear for the twin to compare.")] = "ckks",
+    scheme: Annotated[
+        str, typer.Option(help="ckks, paillier, or clear for the twin to compare.")
+    ] = "ckks",
     user_column: UserColumn = "user_id",
     item_column: ItemColumn = "item_id",
     rating_column: RatingColumn = "rating",
