@@ -10,14 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from hecf.errors import ConfigurationError
-from hecf.he.explain import explain
-from hecf.he.product.plan import GRAM, SCORE, ProductPlan
+from hecf.he.explain import Plan, explain
+from hecf.he.product.plan import GRAM, SCORE
 from hecf.he.product.planner import plan_gram, plan_score
-from hecf.he.summation.plan import SUM, SumPlan
+from hecf.he.similarity.plan import PUBLIC_KEY, SIMILARITY
+from hecf.he.similarity.planner import plan_similarity
+from hecf.he.summation.plan import SUM
 from hecf.he.summation.planner import plan_sum
 from parties import calibration
 
-OPERATIONS = (SUM, GRAM, SCORE)
+OPERATIONS = (SUM, GRAM, SIMILARITY, SCORE)
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,14 @@ class Request:
     shoppers: int
     left: int
     right: int
+    factors: int
     items: int
     values: int
     parties: int
     bound: float
 
 
-def plan(request: Request) -> ProductPlan | SumPlan:
+def plan(request: Request) -> Plan:
     """Plan a request.
 
     Raises
@@ -53,6 +56,14 @@ def plan(request: Request) -> ProductPlan | SumPlan:
     }
     if request.operation == GRAM:
         return plan_gram(rows=request.shoppers, left=request.left, right=request.right, **common)
+    if request.operation == SIMILARITY:
+        return plan_similarity(
+            inner=request.factors,
+            left=request.left,
+            right=request.right,
+            encryption=PUBLIC_KEY,
+            **common,
+        )
     if request.operation == SCORE:
         return plan_score(
             factors=request.left,

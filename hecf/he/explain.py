@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from hecf.he.parameters import MODULUS_BITS_128
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.plan import GRAM, ProductPlan
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.summation.plan import SumPlan
+
+Plan = ProductPlan | SumPlan | SimilarityPlan
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,24 @@ class Calibration:
     decrypt: float
 
 
-def work(plan: ProductPlan | SumPlan) -> dict[str, float]:
+def work(plan: Plan) -> dict[str, float]:
     """Count the units of work of a plan: words to encrypt, products, words of result."""
     words = 1
     for size in plan.operand_shape(LEFT):
         words *= size
     if isinstance(plan, SumPlan):
         return {"encrypt": words, "multiply": 0.0, "conceal": 0.0, "decrypt": words}
+    if isinstance(plan, SimilarityPlan):
+        _, left, inner = plan.operand_shape(LEFT)
+        right = plan.operand_shape(RIGHT)[1]
+        degree, blocks = plan.parameters.ring_degree, plan.blocks(LEFT) + plan.blocks(RIGHT)
+        results = plan.level * left * right
+        return {
+            "encrypt": 2 * plan.level * degree * blocks * inner,
+            "multiply": float(results) * inner,
+            "conceal": results if plan.concealed else 0,
+            "decrypt": results,
+        }
     degree, level = plan.parameters.ring_degree, plan.level
     groups, others = plan.constant_shape[:2]
     components = 1 + plan.tail_shape[2]
@@ -54,9 +68,7 @@ def work(plan: ProductPlan | SumPlan) -> dict[str, float]:
     return {"encrypt": words, "multiply": products, "conceal": results, "decrypt": results}
 
 
-def explain(
-    plan: ProductPlan | SumPlan, calibration: Calibration | None = None
-) -> dict[str, object]:
+def explain(plan: Plan, calibration: Calibration | None = None) -> dict[str, object]:
     """Describe a plan: layout, parameters, margins, bytes, errors, and seconds if calibrated."""
     parameters = plan.parameters
     gate = MODULUS_BITS_128[parameters.ring_degree]
@@ -88,9 +100,12 @@ def explain(
     return described
 
 
-def _layout(plan: ProductPlan | SumPlan) -> str:
+def _layout(plan: Plan) -> str:
     if isinstance(plan, SumPlan):
         return f"{plan.digits} values of {plan.digit_bits} bits in a coefficient"
+    if isinstance(plan, SimilarityPlan):
+        degree = plan.parameters.ring_degree
+        return f"{degree} rows in a polynomial, one a column; panels of {degree} x {degree} scores"
     packing = plan.packing
     return (
         f"{packing.left} left columns x {packing.inner} rows x {packing.right} right columns "
@@ -98,16 +113,20 @@ def _layout(plan: ProductPlan | SumPlan) -> str:
     )
 
 
-def _scales(plan: ProductPlan | SumPlan) -> list[int]:
+def _scales(plan: Plan) -> list[int]:
     if isinstance(plan, SumPlan):
         return [plan.fraction_bits]
     return [plan.left_scale_bits, plan.right_scale_bits]
 
 
-def _ciphertexts(plan: ProductPlan | SumPlan) -> dict[str, int]:
-    groups, blocks = plan.operand_shape(LEFT)[:2]
+def _ciphertexts(plan: Plan) -> dict[str, int]:
     if isinstance(plan, SumPlan):
-        return {"upload": groups * blocks, "result": groups * blocks}
+        return {"upload": plan.polynomials, "result": plan.polynomials}
+    if isinstance(plan, SimilarityPlan):
+        pairs = plan.blocks(LEFT) * plan.blocks(RIGHT)
+        counts = {side: plan.blocks(side) * plan.inner for side in (LEFT, RIGHT)}
+        return {**counts, "result": pairs}
+    groups, blocks = plan.operand_shape(LEFT)[:2]
     counts = {"left": groups * blocks}
     if plan.operation == GRAM:
         right, rows = plan.operand_shape(RIGHT)[:2]
@@ -115,10 +134,10 @@ def _ciphertexts(plan: ProductPlan | SumPlan) -> dict[str, int]:
     return {**counts, "result": plan.constant_shape[0] * plan.constant_shape[1]}
 
 
-def _bytes(plan: ProductPlan | SumPlan) -> dict[str, int]:
+def _bytes(plan: Plan) -> dict[str, int]:
     if isinstance(plan, SumPlan):
         return {"upload": plan.operand_bytes(LEFT), "result": plan.result_bytes}
     counts = {"left": plan.operand_bytes(LEFT)}
-    if plan.operation == GRAM:
+    if RIGHT in plan.encrypted_sides:
         counts["right"] = plan.operand_bytes(RIGHT)
     return {**counts, "result": plan.result_bytes}

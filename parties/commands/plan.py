@@ -14,13 +14,14 @@ from parties.commands.guard import guarded
 
 @guarded
 def plan(
-    operation: Annotated[str, typer.Option(help="sum, gram or score.")],
+    operation: Annotated[str, typer.Option(help="sum, gram, similarity or score.")],
     precision: Annotated[float, typer.Option(help="Largest deviation of a result.")] = 2.0**-16,
     releases: Annotated[int, typer.Option(help="Results released under one key.")] = 4096,
     statistical_bits: Annotated[int, typer.Option(help="Strength of flooding noise.")] = 30,
     shoppers: Annotated[int, typer.Option(help="Rows of gram, shoppers of score.")] = 2467,
-    left: Annotated[int, typer.Option(help="Left columns of gram, factors of score.")] = 32,
-    right: Annotated[int, typer.Option(help="Right columns of gram.")] = 32,
+    left: Annotated[int, typer.Option(help="Left columns or rows; factors of score.")] = 32,
+    right: Annotated[int, typer.Option(help="Right columns of gram or rows.")] = 32,
+    factors: Annotated[int, typer.Option(help="Columns of similarity.")] = 32,
     items: Annotated[int, typer.Option(help="Items of score.")] = 1000,
     values: Annotated[int, typer.Option(help="Values of sum.")] = 65_536,
     parties: Annotated[int, typer.Option(help="Contributions of sum and score.")] = 3,
@@ -39,6 +40,7 @@ def plan(
         shoppers=shoppers,
         left=left,
         right=right,
+        factors=factors,
         items=items,
         values=values,
         parties=parties,

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from hecf.he.explain import Calibration, explain, work
 from hecf.he.parameters import MODULUS_BITS_128
 from hecf.he.product.planner import plan_gram
+from hecf.he.similarity.planner import plan_similarity
 from hecf.he.summation.planner import plan_sum
 from parties import calibration
 from parties.cli import app
@@ -50,11 +51,39 @@ def test_the_printed_plan_is_the_plan_that_a_run_uses(tmp_path):
     assert other["fingerprint"] != found["fingerprint"]
 
 
+SIMILARITY = ["plan", "--operation", "similarity", "--left", "500", "--right", "300"]
+
+
+def test_the_printed_similarity_is_the_plan_that_encrypts(tmp_path):
+    out = tmp_path / "plan.json"
+    options = ["--factors", "8", "--precision", "1e-3", "--releases", "4"]
+    assert run(*SIMILARITY, *options, "--json", str(out)).exit_code == 0
+    found = json.loads(out.read_text())
+    plan = plan_similarity(
+        scheme="ckks",
+        inner=8,
+        left=500,
+        right=300,
+        precision=1e-3,
+        encryption="public-key",
+        releases=4,
+    )
+    assert found["fingerprint"] == plan.fingerprint.hex()
+    assert found["bytes"]["result"] == plan.result_bytes
+    assert found["flooding_deviation"] <= 1e-3
+    refused = run(*SIMILARITY, "--precision", "1e-60")
+    assert refused.exit_code == 1
+    assert "got at best" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--operation", "gram", "--precision", "1e-40"], ["got at best", "expected at most"]),
-        (["--operation", "median"], ["unknown operation", "got median", "expected sum or gram"]),
+        (
+            ["--operation", "median"],
+            ["unknown operation", "got median", "or similarity"],
+        ),
         (["--operation", "sum", "--bound", "1e12"], ["do not fit a digit", "expected at most"]),
         (["--operation", "gram", "--releases", "0"], ["would not flood", "0 releases"]),
         (["--operation", "score", "--items", "0"], ["positive sizes"]),
