@@ -21,7 +21,7 @@ from hecf.rpc.key_holder import KeyHolderService
 
 SCHEDULES = 1000
 PLANTED_SCHEDULES = 150
-PROCESS_SCHEDULES = 2
+PROCESS_SCHEDULES = 1
 """Thirty and more run by ``python -m tests.simulation --processes 30``."""
 
 
