@@ -271,14 +271,14 @@ def test_a_key_holder_that_never_comes_is_named(coalition: Provisioned) -> None:
             "limits.patience in {path} cannot be used: got an unknown key, expected one of "
             "patience_seconds, task_seconds, message_megabytes, upload_megabytes, "
             "concurrent_calls, party_calls, party_calls_per_minute, "
-            "party_megabytes_per_minute, worker_megabytes, job_seconds",
+            "party_megabytes_per_minute, worker_megabytes, job_seconds, encryption_processes",
         ),
         (
             "party.toml",
             "[limits]",
             "[limit]",
             "limit in {path} cannot be used: got an unknown key, expected one of "
-            "party, files, compute_node, key_holder, limits, data, evaluation",
+            "party, files, compute_node, key_holder, limits, data, evaluation, operations",
         ),
         (
             "party.toml",
