@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, csr_matrix
 
 from hecf.coalition.services import LocalServices
-from hecf.coalition.similarity import most_similar_rows, unit_rows
+from hecf.coalition.similarity import most_similar_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.interactions import InteractionTable
 from hecf.data.user_items import UserItems
@@ -21,7 +21,7 @@ from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.terms import Terms
 from hecf.recipes.horizontal import HorizontalRetailer
-from hecf.recommenders import AlternatingLeastSquares, Recommender
+from hecf.recommenders import FactorRecommender, Recommender
 
 Model = TypeVar("Model", bound=Recommender)
 _MINIMUM_SHOPPERS = 100
@@ -113,7 +113,7 @@ class Coalition:
 
     def similar_users(
         self,
-        models: Mapping[str, AlternatingLeastSquares],
+        models: Mapping[str, FactorRecommender],
         source: str,
         userid: ArrayLike,
         target: str,
@@ -123,7 +123,7 @@ class Coalition:
 
         Parameters
         ----------
-        models : mapping of str to AlternatingLeastSquares
+        models : mapping of str to FactorRecommender
             Of :meth:`fit`: all have the same item factors, so their shoppers can be compared.
         source, target : str
             The retailer that asks, and the one whose shoppers are found.
@@ -137,7 +137,7 @@ class Coalition:
         ids : int64 array, shape (N,) or (b, N)
             Rows of the target's counts, best first: who they are, only the target can tell.
         scores : float64 array of the same shape
-            Cosines of the factors, flooded.
+            Products of their directions, flooded.
 
         Raises
         ------
@@ -150,10 +150,10 @@ class Coalition:
             if name not in models:
                 raise InvalidInput("there is no such retailer", got=name, expected=list(models))
         users = np.atleast_1d(np.asarray(userid))
-        mine, theirs = models[source].user_factors, models[target].user_factors
+        mine, theirs = models[source].user_directions, models[target].user_directions
         if users.dtype.kind not in "iu" or not ((users >= 0) & (users < len(mine))).all():
             raise InvalidInput("userid is out of range", expected=f"0 to {len(mine) - 1}")
-        ids, scores = most_similar_rows(self.terms, unit_rows(mine[users]), unit_rows(theirs), N)
+        ids, scores = most_similar_rows(self.terms, mine[users], theirs, N)
         return (ids[0], scores[0]) if np.ndim(userid) == 0 else (ids, scores)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from hecf.recommenders.als import AlternatingLeastSquares
 from hecf.recommenders.base import Recommender, Summation
-from hecf.recommenders.factors import AlternatingLeastSquares
+from hecf.recommenders.factors import FactorRecommender
 from hecf.recommenders.items import EASE, ItemKNN, MostPopular
 from hecf.recommenders.loading import load_recommender
 
 __all__ = [
     "EASE",
     "AlternatingLeastSquares",
+    "FactorRecommender",
     "ItemKNN",
     "MostPopular",
     "Recommender",

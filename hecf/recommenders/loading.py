@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from hecf.errors import InvalidInput
+from hecf.recommenders.als import AlternatingLeastSquares
 from hecf.recommenders.base import Recommender
-from hecf.recommenders.factors import AlternatingLeastSquares
 from hecf.recommenders.items import EASE, ItemKNN, MostPopular
 from hecf.recommenders.storage import read_model_name
 
