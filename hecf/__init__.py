@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hecf.coalition import Coalition, LoyaltyCoalition
     from hecf.data import ColumnNames, UserItems
     from hecf.evaluation import compare, evaluate
-    from hecf.recommenders import EASE, AlternatingLeastSquares, ItemKNN, MostPopular
+    from hecf.recommenders import EASE, AlternatingLeastSquares, ItemKNN, MostPopular, PureSVD
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,7 @@ __all__ = [
     "ItemKNN",
     "LoyaltyCoalition",
     "MostPopular",
+    "PureSVD",
     "UserItems",
     "compare",
     "evaluate",
@@ -34,6 +35,7 @@ _HOMES = {
     "ItemKNN": "hecf.recommenders",
     "LoyaltyCoalition": "hecf.coalition",
     "MostPopular": "hecf.recommenders",
+    "PureSVD": "hecf.recommenders",
     "UserItems": "hecf.data",
     "compare": "hecf.evaluation",
     "evaluate": "hecf.evaluation",

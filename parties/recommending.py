@@ -25,6 +25,7 @@ from hecf.recommenders import (
     AlternatingLeastSquares,
     ItemKNN,
     MostPopular,
+    PureSVD,
     Recommender,
     load_recommender,
 )
@@ -38,6 +39,7 @@ MODELS: Mapping[str, type[Recommender]] = {
     "item-knn": ItemKNN,
     "ease": EASE,
     "als": AlternatingLeastSquares,
+    "pure-svd": PureSVD,
 }
 _USERS_AT_ONCE = 1024
 

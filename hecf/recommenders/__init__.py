@@ -7,6 +7,7 @@ from hecf.recommenders.base import Recommender, Summation
 from hecf.recommenders.factors import FactorRecommender
 from hecf.recommenders.items import EASE, ItemKNN, MostPopular
 from hecf.recommenders.loading import load_recommender
+from hecf.recommenders.pure_svd import PureSVD
 
 __all__ = [
     "EASE",
@@ -14,6 +15,7 @@ __all__ = [
     "FactorRecommender",
     "ItemKNN",
     "MostPopular",
+    "PureSVD",
     "Recommender",
     "Summation",
     "load_recommender",

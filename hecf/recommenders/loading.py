@@ -8,10 +8,11 @@ from hecf.errors import InvalidInput
 from hecf.recommenders.als import AlternatingLeastSquares
 from hecf.recommenders.base import Recommender
 from hecf.recommenders.items import EASE, ItemKNN, MostPopular
+from hecf.recommenders.pure_svd import PureSVD
 from hecf.recommenders.storage import read_model_name
 
 _KINDS: dict[str, type[Recommender]] = {
-    kind.__name__: kind for kind in (AlternatingLeastSquares, EASE, ItemKNN, MostPopular)
+    kind.__name__: kind for kind in (AlternatingLeastSquares, EASE, ItemKNN, MostPopular, PureSVD)
 }
 
 

@@ -27,6 +27,7 @@ class ModelName(StrEnum):
     item_knn = "item-knn"
     ease = "ease"
     als = "als"
+    pure_svd = "pure-svd"
 
 
 def column_names(user: str, item: str, rating: str) -> ColumnNames:

@@ -10,6 +10,7 @@ import hecf
 from hecf.errors import InvalidInput, ReleaseRefused
 
 TOLERANCE = 6 * 2.0**-10
+USERS = np.array([3, 1, 7])
 
 
 def check(found, expected: np.ndarray) -> None:
@@ -24,12 +25,21 @@ def test_look_alikes_are_the_nearest_factors(scheme) -> None:
     coalition = hecf.Coalition(DATA, scheme=scheme)
     models = coalition.fit(hecf.AlternatingLeastSquares(factors=4, iterations=2))
     mine, theirs = models["west"].user_factors, models["south"].user_factors
-    users = np.array([3, 1, 7])
-    expected = cosine_similarity(mine[users], theirs)
-    found = coalition.similar_users(models, "west", users, "south", N=6)
+    expected = cosine_similarity(mine[USERS], theirs)
+    found = coalition.similar_users(models, "west", USERS, "south", N=6)
     check(found, expected)
     with pytest.raises(AssertionError):
         check(found, expected[::-1])
+
+
+def test_look_alikes_by_axes_are_those_of_the_pooled_decomposition() -> None:
+    coalition = hecf.Coalition(DATA, scheme="clear")
+    models = coalition.fit(hecf.PureSVD(factors=4))
+    bought = {name: entry.counts.toarray() > 0 for name, entry in coalition.user_items.items()}
+    _, _, axes = np.linalg.svd(np.vstack(list(bought.values())).astype(float))
+    unit = {name: rows / np.linalg.norm(rows, axis=1)[:, None] for name, rows in bought.items()}
+    expected = unit["west"][USERS] @ axes[:4].T @ axes[:4] @ unit["south"].T
+    check(coalition.similar_users(models, "west", USERS, "south", N=6), expected)
 
 
 def test_one_shopper_and_what_is_refused() -> None:

@@ -8,12 +8,13 @@ from implicit.als import AlternatingLeastSquares as ImplicitALS
 from implicit.nearest_neighbours import CosineRecommender
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import clone
+from sklearn.decomposition import TruncatedSVD
 from threadpoolctl import threadpool_limits
 
 from hecf.data import UserItems
 from hecf.errors import InvalidInput
 from hecf.models.als import initial_factors
-from hecf.recommenders import EASE, AlternatingLeastSquares, ItemKNN, MostPopular
+from hecf.recommenders import EASE, AlternatingLeastSquares, ItemKNN, MostPopular, PureSVD
 
 MODELS = [
     MostPopular(),
@@ -21,6 +22,7 @@ MODELS = [
     ItemKNN(K=5, weighting="log1p"),
     EASE(penalty=20.0),
     AlternatingLeastSquares(factors=4, iterations=3),
+    PureSVD(factors=4),
 ]
 USERS = np.arange(6)
 
@@ -84,6 +86,43 @@ def test_factors_equal_implicit() -> None:
     similar, expected = mine.similar_items(3, N=4), theirs.similar_items(3, N=4)
     np.testing.assert_array_equal(similar[0], expected[0])
     np.testing.assert_allclose(similar[1], expected[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("weighting", ["binary", "log1p"])
+def test_axes_are_those_of_truncated_decomposition(weighting) -> None:
+    dense = counts().toarray()
+    weights = (dense > 0).astype(np.float64) if weighting == "binary" else np.log1p(dense)
+    theirs = TruncatedSVD(n_components=4, algorithm="arpack", random_state=0).fit(weights)
+    mine = PureSVD(factors=4, weighting=weighting).fit(counts())
+    np.testing.assert_allclose(mine.strengths, theirs.singular_values_, rtol=1e-9)
+    # An axis has no sign of its own.
+    cosines = np.abs(mine.item_factors.T @ theirs.components_.T)
+    np.testing.assert_allclose(cosines, np.eye(4), atol=1e-9)
+    approximate = theirs.inverse_transform(theirs.transform(weights))
+    options = {"N": 20, "filter_already_liked_items": False}
+    ids, scores = mine.recommend(USERS, counts()[USERS], **options)
+    expected = np.take_along_axis(approximate[USERS], ids, axis=1)
+    np.testing.assert_allclose(scores, expected, atol=1e-9)
+    again = mine.recommend(USERS, counts()[USERS], recalculate_user=True, **options)
+    np.testing.assert_allclose(again[1], scores, atol=1e-9)
+    # Users and items are as alike as the approximate matrix says, by the norms of the true one.
+    for found, table, true in (
+        (mine.similar_users(3, N=9), approximate, weights),
+        (mine.similar_items(3, N=9), approximate.T, weights.T),
+    ):
+        norms = np.linalg.norm(true, axis=1)
+        alike = table @ table[3] / (norms * norms[3])
+        np.testing.assert_allclose(found[1], np.sort(alike)[::-1][:9], atol=1e-9)
+        np.testing.assert_allclose(found[1], alike[found[0]], atol=1e-9)
+
+
+def test_axes_have_one_sign_and_must_be_as_few_as_items() -> None:
+    mine = PureSVD(factors=20).fit(counts())
+    largest = mine.item_factors[np.abs(mine.item_factors).argmax(axis=0), np.arange(20)]
+    assert (largest > 0).all()
+    for factors in (0, 21):
+        with pytest.raises(InvalidInput, match="1 to 20 factors"):
+            PureSVD(factors=factors).fit(counts())
 
 
 def test_popularity_counts_buyers() -> None:
