@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from parties.lifetime import ERROR_PREFIX, deferred_signals
 from parties.serve import SUMMARY
 
+_SENTENCE_BYTES = 4096
 _LOOK_UP_SECONDS = 0.05
 _STOP_SECONDS = 15.0
 
@@ -148,7 +150,9 @@ class Launcher:
             for line in reversed(lines):
                 if line.startswith(ERROR_PREFIX):
                     return line.removeprefix(ERROR_PREFIX)
-        return f"the process ended with code {code}"
+        # A process on a full disk ends without its sentence: there was no room for that either.
+        full = shutil.disk_usage(self._logs).free < _SENTENCE_BYTES
+        return f"the process ended with code {code}" + (": No space left on device" if full else "")
 
 
 __all__ = ["Launcher", "PartyFailed"]

@@ -198,8 +198,10 @@ class AuditLog:
                 _append(self._file, line + b"\n")
                 self._head = Head(head.number + 1, digest_of(line))
                 self._write_head()
-            except OSError:
-                raise InternalFailure("the audit log cannot be written") from None
+            except OSError as error:
+                raise InternalFailure(
+                    "the audit log cannot be written", got=error.strerror
+                ) from None
 
     def refuse(self, party: str, method: str, reason: str) -> None:
         """Append a refusal with how often it came since the last line about it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
+if TYPE_CHECKING:
+    from hecf.data.column_names import ColumnNames
 
 UserColumn = Annotated[str, typer.Option(help="Column of the shoppers' ids.")]
 ItemColumn = Annotated[str, typer.Option(help="Column of the items' ids.")]
@@ -32,4 +33,6 @@ class ModelName(StrEnum):
 
 def column_names(user: str, item: str, rating: str) -> ColumnNames:
     """Return the mapping of the three options; timestamps are not used by any recommender."""
+    from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
+
     return ColumnNames(user, item, rating or DEFAULT_COLUMNS.rating, None)

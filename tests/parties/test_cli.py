@@ -154,3 +154,17 @@ def test_both_ways_to_call_it_are_the_same(command: list[str], tmp_path: Path) -
         f"error: {tmp_path / 'none.toml'} cannot be read: "
         "got No such file or directory, expected a readable file\n"
     )
+
+
+def test_nothing_slow_is_imported_before_a_command_runs() -> None:
+    """Until then a signal ends the process silently; a second of imports would be a traceback."""
+    code = "import sys, parties.cli; print({'numpy', 'scipy', 'grpc'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+    control = subprocess.run(
+        [sys.executable, "-c", code.replace("parties.cli", "parties.cli, numpy")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert control.stdout.strip() == "{'numpy'}"
