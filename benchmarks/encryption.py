@@ -14,7 +14,7 @@ from contextlib import closing
 import numpy as np
 import tenseal
 
-from benchmarks.harness import Job, Result, alternate, rng, seconds
+from benchmarks.harness import Job, Result, alternate, rng, seconds, split, stopwatch
 from hecf.he import ntt
 from hecf.he.ckks import CkksEncryptor, EncodedMatrix, generate_keys
 from hecf.he.matrices import EncryptedMatrix, PublicKey
@@ -54,6 +54,10 @@ class _Case:
         self.cipher = SecretCipher(self.secret, secrets.token_bytes)
         self.repetitions = 1 if quick else 3
 
+    def encode(self) -> EncodedMatrix[ProductPlan]:
+        """Polynomials of the matrix."""
+        return CkksEncryptor(self.public).encode(self.plan, LEFT, self.matrix)
+
     def result(
         self, job: str, encrypt: Encrypt, encoded: EncodedMatrix[ProductPlan], extra: Details
     ) -> Result:
@@ -72,15 +76,23 @@ class _Case:
             lambda: [vector.serialize() for vector in vectors()],
             self.repetitions,
         )
-        encrypted, made = encrypt(), list(vectors())
-        plain = self.cipher.decrypt(encrypted.words)
+        watch = stopwatch()
+        with watch.stage("encode"):
+            self.encode()
+        with watch.stage("encrypt"):
+            encrypted = encrypt()
+        with watch.stage("serialise"):
+            encrypted.to_bytes()
+        with watch.stage("decrypt"):
+            plain = self.cipher.decrypt(encrypted.words)
+        made = list(vectors())
         error = np.abs(plain - _coefficients(encoded)).max()
         seal = SealContext(self.plan.parameters).decryptor(self.secret.expose())
         ciphertexts = encrypted.words.reshape(-1, *encrypted.words.shape[2:])
         parts = {
-            "encrypt": ours,
-            "baseline_encrypt": theirs,
-            "decrypt_by_numpy": seconds(lambda: self.cipher.decrypt(encrypted.words)),
+            "encrypt": ours.median,
+            "baseline_encrypt": theirs.median,
+            "decrypt_by_numpy": watch.seconds["decrypt"],
             "decrypt_by_seal": seconds(lambda: [seal.decrypt(words) for words in ciphertexts]),
             "baseline_decrypt": seconds(lambda: [vector.decrypt() for vector in made]),
         }
@@ -90,12 +102,14 @@ class _Case:
         }
         return Result(
             job=job,
-            seconds=ours,
+            timing=ours,
             baseline=BASELINE,
-            baseline_seconds=theirs,
-            ratio=ours / theirs,
+            baseline_timing=theirs,
+            ratio=ours.median / theirs.median,
             mark=None,
             bytes=sent,
+            up=sent["operand"],
+            down=0,
             error=float(error) * 2.0**-self.plan.left_scale_bits,
             parameters={
                 "ring_degree": self.plan.parameters.ring_degree,
@@ -103,6 +117,7 @@ class _Case:
                 "ciphertexts": len(ciphertexts),
                 "values": values,
             },
+            split=split(watch),
             details={
                 "microseconds_a_value": {name: 1e6 * part / values for name, part in parts.items()},
                 "bytes_a_value": {name: count / values for name, count in sent.items()},
@@ -123,7 +138,7 @@ def encrypt_public(quick: bool) -> Result:
         pool.draw(processes, case.plan.level)
         ready = time.perf_counter() - start
         encryptor = CkksEncryptor(key, pool)
-        encoded = encryptor.encode(case.plan, LEFT, case.matrix)
+        encoded = case.encode()
         alone = CkksEncryptor(key)
         extra = {
             "processes": processes,
@@ -136,7 +151,7 @@ def encrypt_public(quick: bool) -> Result:
 def encrypt_secret(quick: bool) -> Result:
     """Encrypt under one's own secret key."""
     case = _Case(quick)
-    encoded = CkksEncryptor(case.public).encode(case.plan, LEFT, case.matrix)
+    encoded = case.encode()
     messages = _coefficients(encoded)
 
     def encrypt() -> EncryptedMatrix:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import Job, Result, alternate, rng, seconds
+from benchmarks.harness import Job, Result, alternate, rng, seconds, split, stopwatch
 from hecf.he import loops
 from hecf.he.ckks import generate_keys
 from hecf.he.kernels import LoadedMatrix, multiply, multiply_loaded
@@ -17,6 +17,7 @@ from hecf.he.modular import Float, Words, digits_to_float, recombine, residues
 from hecf.he.parameters import ParameterSet
 from hecf.he.product.packing import ProductPacking
 from hecf.he.secret import SecretCipher
+from hecf.measure import Measurements
 
 
 def gram(quick: bool) -> Result:
@@ -31,8 +32,9 @@ def gram(quick: bool) -> Result:
     secret, _ = generate_keys(parameters)
     cipher = SecretCipher(secret, secrets.token_bytes)
     bits = 22
-    a, load = _loaded(_encrypted(cipher, left, bits, packing.pack_left), parameters.primes)
-    b, _ = _loaded(_encrypted(cipher, right, bits, packing.pack_right), parameters.primes)
+    watch = stopwatch()
+    a, load = _loaded(_encrypted(cipher, left, bits, packing.pack_left, watch), parameters.primes)
+    b, _ = _loaded(_encrypted(cipher, right, bits, packing.pack_right, watch), parameters.primes)
     x, y = left.astype(np.float32), right.astype(np.float32)
     out = np.empty((factors, factors), dtype=np.float32)
     primes = parameters.primes
@@ -46,23 +48,29 @@ def gram(quick: bool) -> Result:
     exact = left.T @ right
     scale = 4.0**bits
     worst = 0.0
+    watch.add_seconds("compute", ours.median)
     for row in range(factors):
-        plain = cipher.decrypt(product[row])[..., packing.positions].astype(np.int64)
+        with watch.stage("decrypt"):
+            decrypted = cipher.decrypt(product[row])
+        plain = decrypted[..., packing.positions].astype(np.int64)
         values = digits_to_float(recombine(plain, primes), primes, scale)
         worst = max(worst, float(np.abs(values[:, 0] - exact[row]).max()))
     unloaded = seconds(lambda: multiply(a.words, b.words, primes)) if quick else None
     blocks = packing.blocks(shoppers)
+    operand = 3 * 2 * len(primes) * degree * blocks * factors
     return Result(
         job="gram",
-        seconds=ours,
+        timing=ours,
         baseline="NumPy float32 A.T @ B, warm, into an existing array",
-        baseline_seconds=theirs,
-        ratio=ours / theirs,
+        baseline_timing=theirs,
+        ratio=ours.median / theirs.median,
         mark=10.0,
         bytes={
-            "operand": 3 * 2 * len(primes) * degree * blocks * factors,
+            "operand": operand,
             "words_in_memory": a.tiles.nbytes + b.tiles.nbytes,
         },
+        up=2 * operand,
+        down=3 * 3 * len(primes) * degree * factors**2,
         error=worst,
         parameters={
             "ring_degree": degree,
@@ -71,6 +79,7 @@ def gram(quick: bool) -> Result:
             "scale_bits": bits,
             "sizes": (shoppers, factors, factors),
         },
+        split=split(watch),
         details={
             "seconds_load_an_operand": load,
             "seconds_with_unloaded_words": unloaded,
@@ -90,6 +99,7 @@ def _encrypted(
     matrix: Float,
     bits: int,
     pack: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    watch: Measurements,
 ) -> Words:
     """Words (columns, blocks, 2, L, N), made column by column to bound memory."""
     parameters = cipher.parameters
@@ -97,8 +107,11 @@ def _encrypted(
     shape = (matrix.shape[1], -(-len(matrix) // degree), 2, len(primes), degree)
     out = np.empty(shape, dtype=np.uint32)
     for column in range(matrix.shape[1]):
-        integers = np.rint(np.ldexp(matrix[:, column : column + 1], bits)).astype(np.int64)
-        out[column] = cipher.encrypt(residues(pack(integers)[0], primes), len(primes))
+        with watch.stage("encode"):
+            integers = np.rint(np.ldexp(matrix[:, column : column + 1], bits)).astype(np.int64)
+            encoded = residues(pack(integers)[0], primes)
+        with watch.stage("encrypt"):
+            out[column] = cipher.encrypt(encoded, len(primes))
     return out
 
 

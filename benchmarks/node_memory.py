@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.memory import resident, restart_peak
 from hecf.protocol.computation import parts_of
 from hecf.protocol.tasks import GramTask
 from hecf.protocol.terms import Terms
@@ -34,13 +35,12 @@ def main(folder: Path, digests: list[str]) -> dict[str, float]:
     for digest in digests:
         store.get(digest)
     read = time.perf_counter() - start
-    before = _resident("VmRSS")
-    # The high-water mark starts anew from here.
-    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    restart_peak()
     start = time.perf_counter()
     computer.compute(task, result, parts, public_key)
     seconds = time.perf_counter() - start
-    peak = _resident("VmHWM")
+    peak = resident("VmHWM")
     return {
         "seconds": seconds,
         "seconds_read": read,
@@ -48,13 +48,6 @@ def main(folder: Path, digests: list[str]) -> dict[str, float]:
         "peak": peak,
         "grown": peak - before,
     }
-
-
-def _resident(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return 1024 * int(line.split()[1])
-    raise OSError(f"/proc/self/status has no {name}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from phe import paillier as phe
 
-from benchmarks.harness import Job, Result, alternate, rng, seconds
+from benchmarks.harness import Job, Result, alternate, rng, seconds, split, stopwatch
 from hecf.he.modular import Float
 from hecf.he.paillier.decryptor import PaillierDecryptor
 from hecf.he.paillier.encryptor import PaillierEncryptor
@@ -31,6 +31,7 @@ from hecf.he.paillier.plan import PaillierSumPlan, plan_paillier_sum
 from hecf.he.paillier.pool import BATCH, BlindingPool
 from hecf.he.paillier.randomness import FixedBaseTable, Randomiser
 from hecf.he.plan import LEFT
+from hecf.measure import Measurements
 
 PARTIES, VALUES = 16, 65_536
 PRECISION = 2.0**-20
@@ -73,9 +74,14 @@ class _Work:
         while self.pool.stock < self.stock:
             time.sleep(WAIT_SECONDS)
 
-    def encrypt(self, vector: Float) -> bytes:
+    def encrypt(self, vector: Float, watch: Measurements) -> bytes:
         """Encode, encrypt and serialise a vector."""
-        return self.encryptor.encrypt(self.encryptor.encode(self.plan, LEFT, vector)).to_bytes()
+        with watch.stage("encode"):
+            encoded = self.encryptor.encode(self.plan, LEFT, vector)
+        with watch.stage("encrypt"):
+            encrypted = self.encryptor.encrypt(encoded)
+        with watch.stage("serialise"):
+            return encrypted.to_bytes()
 
     def parameters(self, parties: int) -> dict[str, object]:
         """Describe the run, for its result."""
@@ -100,18 +106,21 @@ def encrypt(quick: bool) -> Result:
     work = _Work(quick, PARTIES, values)
     public = work.secret.public_key
     with work.pool:
+        watches: list[Measurements] = []
 
         def ours() -> None:
-            work.encrypt(vector)
-            work.refill()
+            watches.append(stopwatch())
+            work.encrypt(vector, watches[-1])
+            with watches[-1].stage("encrypt"):
+                work.refill()
 
         def baseline() -> list[phe.EncryptedNumber]:
             return [work.phe.public_key.encrypt(x, precision=PRECISION) for x in sample.tolist()]
 
         took, theirs = alternate(ours, baseline, 1 if quick else REPETITIONS)
-        per_value, per_value_theirs = took / values, theirs / len(sample)
+        per_value, per_value_theirs = took.median / values, theirs.median / len(sample)
         online = _online(work, vector)
-        batch = PaillierMatrix.from_bytes(work.plan, work.encrypt(vector))
+        batch = PaillierMatrix.from_bytes(work.plan, work.encrypt(vector, stopwatch()))
     single = _single_core(work, quick)
     one = plan_paillier_sum(
         values=values,
@@ -124,17 +133,20 @@ def encrypt(quick: bool) -> Result:
     heu = None if quick else _heu_seconds(sample)
     return Result(
         job="paillier-encrypt",
-        seconds=took,
+        timing=took,
         baseline=f"phe value by value, {public.parameters.modulus_bits} bits, from {len(sample)}",
-        baseline_seconds=per_value_theirs * values,
+        baseline_timing=theirs.scaled(values / len(sample)),
         ratio=per_value / per_value_theirs,
         mark=1 / 2000,
         bytes={
             "upload": len(batch.to_bytes()),
             "baseline_upload": values * work.plan.parameters.ciphertext_bytes,
         },
+        up=len(batch.to_bytes()),
+        down=0,
         error=float(np.abs(opened - vector).max()),
         parameters=work.parameters(PARTIES),
+        split=split(watches[-1]),
         details={
             "microseconds_per_value": 1e6 * per_value,
             "microseconds_per_value_one_core": 1e6 * single / work.plan.packing.slots,
@@ -158,24 +170,24 @@ def add(quick: bool) -> Result:
     work = _Work(quick, parties, values)
     evaluator = PaillierEvaluator(work.secret.public_key, work.pool, secrets.token_bytes)
     decryptor = PaillierDecryptor(work.secret)
-    split: dict[str, float] = {}
+    watches: list[Measurements] = []
     found: dict[str, Float] = {}
     with work.pool:
 
         def ours() -> None:
-            start = time.perf_counter()
-            uploads = [work.encrypt(vector) for vector in vectors]
-            encrypted = time.perf_counter()
-            operands = [PaillierMatrix.from_bytes(work.plan, upload) for upload in uploads]
-            answer = evaluator.sum(operands).to_bytes()
-            summed = time.perf_counter()
-            total = PaillierMatrix.from_bytes(work.plan, answer)
-            found["hecf"] = decryptor.decrypt_sum(work.plan, total).unwrap()
-            decrypted = time.perf_counter()
-            work.refill()
-            split["encrypt"] = encrypted - start
-            split["node"] = summed - encrypted
-            split["decrypt"] = decrypted - summed
+            watch = stopwatch()
+            watches.append(watch)
+            uploads = [work.encrypt(vector, watch) for vector in vectors]
+            with watch.stage("serialise"):
+                operands = [PaillierMatrix.from_bytes(work.plan, upload) for upload in uploads]
+            with watch.stage("compute"):
+                total = evaluator.sum(operands)
+            with watch.stage("serialise"):
+                total = PaillierMatrix.from_bytes(work.plan, total.to_bytes())
+            with watch.stage("decrypt"):
+                found["hecf"] = decryptor.decrypt_sum(work.plan, total).unwrap()
+            with watch.stage("encrypt"):
+                work.refill()
 
         def baseline() -> None:
             encrypt_one, lists = work.phe.public_key.encrypt, vectors[:, :columns].tolist()
@@ -187,25 +199,27 @@ def add(quick: bool) -> Result:
 
         took, theirs = alternate(ours, baseline, 1 if quick else REPETITIONS)
     exact = vectors.sum(axis=0)
-    scaled = theirs * values / columns
+    scaled = theirs.scaled(values / columns)
     width = work.plan.parameters.ciphertext_bytes
     return Result(
         job="paillier-sum",
-        seconds=took,
+        timing=took,
         baseline=f"phe lists, {work.plan.parameters.modulus_bits} bits, from {columns} values",
-        baseline_seconds=scaled,
-        ratio=took / scaled,
+        baseline_timing=scaled,
+        ratio=took.median / scaled.median,
         mark=1 / 1000,
         bytes={
             "upload": work.plan.operand_bytes(LEFT),
             "result": work.plan.result_bytes,
             "baseline_upload": values * width,
         },
+        up=parties * work.plan.operand_bytes(LEFT),
+        down=work.plan.result_bytes,
         error=float(np.abs(found["hecf"] - exact).max()),
         parameters=work.parameters(parties),
+        split=split(watches[-1]),
         details={
-            "seconds": split,
-            "microseconds_per_value_and_party": 1e6 * took / parties / values,
+            "microseconds_per_value_and_party": 1e6 * took.median / parties / values,
             "baseline_error": float(np.abs(found["phe"] - exact[:columns]).max()),
         },
     )

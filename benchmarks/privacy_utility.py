@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
-from benchmarks.harness import machine
+from benchmarks.machine import machine
 from hecf.data import complete_journey
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.data.interactions import InteractionMatrix

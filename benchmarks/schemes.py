@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import coo_array, random_array
 
-from benchmarks.harness import Job, Result, rng
+from benchmarks.harness import Job, Result, Timing, rng, split, stopwatch
 from hecf.he.modular import Float
 from hecf.he.paillier.decryptor import PaillierDecryptor
 from hecf.he.paillier.encryptor import PaillierEncryptor
@@ -33,6 +32,7 @@ from hecf.he.product.planner import plan_gram, plan_score
 from hecf.he.scheme import Decryptor, Encryptor, Evaluator, Scheme, scheme_by_name, streaming_scheme
 from hecf.he.similarity.plan import PUBLIC_KEY, normalise_rows
 from hecf.he.similarity.planner import plan_similarity
+from hecf.measure import Measurements
 from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate
 
@@ -57,21 +57,19 @@ class Trip:
     """Seconds by step, bytes and result of one scheme."""
 
     released: Any = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    watch: Measurements = field(default_factory=stopwatch)
     bytes: dict[str, int] = field(default_factory=dict)
     error: float = 0.0
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do and time one step."""
-        start = time.perf_counter()
-        found = work()
-        self.seconds[name] = time.perf_counter() - start
-        return found
+        """Do and time one step, which belongs to a stage."""
+        with self.watch.stage(name):
+            return work()
 
     @property
-    def total(self) -> float:
-        """Seconds of all steps."""
-        return sum(self.seconds.values())
+    def timing(self) -> Timing:
+        """Seconds of all steps, which are taken once."""
+        return Timing((sum(self.watch.seconds.values()),))
 
 
 def round_trip(
@@ -79,26 +77,26 @@ def round_trip(
     plan: Any,
     operands: Operands,
     node: Callable[[Evaluator, list[Any]], Any],
-    release: Callable[[Decryptor, Any], Float],
+    decrypt: Callable[[Decryptor, Any], Any],
+    release: Callable[[Any], Float],
 ) -> Trip:
     """Encrypt, compute, decrypt and release, through the bytes that would travel."""
     trip = Trip()
-    uploads: list[bytes] = trip.step(
-        "encrypt",
+    encode, encrypt = side.encryptor.encode, side.encryptor.encrypt
+    names = [name for name, _ in operands]
+    encoded = trip.step("encode", lambda: [encode(plan, *operand) for operand in operands])
+    encrypted = trip.step("encrypt", lambda: [encrypt(each) for each in encoded])
+    uploads: list[bytes] = trip.step("serialise", lambda: [each.to_bytes() for each in encrypted])
+    parsed = trip.step(
+        "serialise",
         lambda: [
-            side.encryptor.encrypt(side.encryptor.encode(plan, name, operand)).to_bytes()
-            for name, operand in operands
+            side.scheme.operand(plan, name, data) for name, data in zip(names, uploads, strict=True)
         ],
     )
-    parse, names = side.scheme.operand, [name for name, _ in operands]
-    answer: bytes = trip.step(
-        "node",
-        lambda: node(
-            side.evaluator,
-            [parse(plan, name, data) for name, data in zip(names, uploads, strict=True)],
-        ).to_bytes(),
-    )
-    trip.released = trip.step("release", lambda: release(side.decryptor, answer))
+    computed = trip.step("compute", lambda: node(side.evaluator, parsed))
+    answer: bytes = trip.step("serialise", computed.to_bytes)
+    decrypted = trip.step("decrypt", lambda: decrypt(side.decryptor, answer))
+    trip.released = trip.step("release", lambda: release(decrypted))
     trip.bytes = {"uploads": sum(map(len, uploads)), "result": len(answer)}
     return trip
 
@@ -164,15 +162,16 @@ def compare_sum(quick: bool) -> Result:
         other = scheme_by_name("ckks").plan_sum(**request)
         for side, plan in ((paillier.side, planned), (ckks_side(other), other)):
 
-            def release(
+            def decrypt(
                 decryptor: Decryptor, answer: bytes, side: Side = side, plan: Any = plan
-            ) -> Float:
-                total = side.scheme.operand(plan, LEFT, answer)
-                return GATE.total(decryptor.decrypt_sum(plan, total))
+            ) -> Any:
+                return decryptor.decrypt_sum(plan, side.scheme.operand(plan, LEFT, answer))
 
             operands = [(LEFT, vector) for vector in vectors]
             trips.append(
-                round_trip(side, plan, operands, lambda e, uploads: e.sum(uploads), release)
+                round_trip(
+                    side, plan, operands, lambda e, uploads: e.sum(uploads), decrypt, GATE.total
+                )
             )
     for trip in trips:
         trip.error = float(np.abs(trip.released - exact).max())
@@ -203,9 +202,10 @@ def compare_gram(quick: bool) -> Result:
                 plan,
                 [(LEFT, left)],
                 lambda evaluator, uploads: evaluator.gram(uploads[0], right),
-                lambda decryptor, answer: GATE.gram(
-                    decryptor.decrypt(paillier.side.scheme.product(plan, answer))
+                lambda decryptor, answer: decryptor.decrypt(
+                    paillier.side.scheme.product(plan, answer)
                 ),
+                GATE.gram,
             )
         ]
     trips.append(_ckks_gram(ckks, left, right))
@@ -246,9 +246,10 @@ def compare_counts(quick: bool) -> Result:
                 plan,
                 [(LEFT, left.toarray())],
                 lambda evaluator, uploads: evaluator.gram(uploads[0], right),
-                lambda decryptor, answer: GATE.gram(
-                    decryptor.decrypt(paillier.side.scheme.product(plan, answer))
+                lambda decryptor, answer: decryptor.decrypt(
+                    paillier.side.scheme.product(plan, answer)
                 ),
+                GATE.gram,
             )
         ]
     trips.append(_ckks_gram(ckks, left.toarray() / lengths[0], right.toarray() / lengths[1]))
@@ -288,11 +289,10 @@ def compare_score(quick: bool) -> Result:
         trips = []
         for side, planned in ((paillier.side, plan), (ckks_side(ckks), ckks)):
 
-            def release(
+            def decrypt(
                 decryptor: Decryptor, answer: bytes, side: Side = side, planned: Any = planned
-            ) -> Float:
-                product = side.scheme.product(planned, answer)
-                return GATE.top_scores(decryptor.decrypt(product)).scores
+            ) -> Any:
+                return decryptor.decrypt(side.scheme.product(planned, answer))
 
             trips.append(
                 round_trip(
@@ -300,7 +300,8 @@ def compare_score(quick: bool) -> Result:
                     planned,
                     [(LEFT, embeddings)],
                     lambda evaluator, uploads: evaluator.score(evaluator.add(uploads), model, bias),
-                    release,
+                    decrypt,
+                    lambda decrypted: GATE.top_scores(decrypted).scores,
                 )
             )
     for trip in trips:
@@ -329,11 +330,10 @@ def compare_similarity(quick: bool) -> Result:
                 plan,
                 [(LEFT, np.ascontiguousarray(left.T))],
                 lambda evaluator, uploads: evaluator.similarity(uploads[0], right.T),  # type: ignore[attr-defined]
-                lambda decryptor, answer: (
-                    GATE.top_scores(
-                        decryptor.decrypt(paillier.side.scheme.product(plan, answer))
-                    ).scores
+                lambda decryptor, answer: decryptor.decrypt(
+                    paillier.side.scheme.product(plan, answer)
                 ),
+                lambda decrypted: GATE.top_scores(decrypted).scores,
             )
         ]
     # The smallest ring holds a quick run only with less flooding noise.
@@ -359,7 +359,8 @@ def _ckks_gram(plan: Any, left: Float, right: Float) -> Trip:
         plan,
         [(LEFT, left), (RIGHT, right)],
         lambda evaluator, uploads: evaluator.gram(*uploads),
-        lambda decryptor, answer: GATE.gram(decryptor.decrypt(side.scheme.product(plan, answer))),
+        lambda decryptor, answer: decryptor.decrypt(side.scheme.product(plan, answer)),
+        GATE.gram,
     )
 
 
@@ -381,16 +382,13 @@ def _ckks_similarity(left: Float, right: Float, precision: float, flooding: dict
     evaluator = scheme.evaluator(plan.parameters, public, secrets.token_bytes)
     decryptor = scheme.decryptor(secret)
     trip = Trip()
-    rows = trip.step(
-        "encrypt",
-        lambda: [
-            encryptor.encrypt(encryptor.encode(plan, side, matrix))
-            for side, matrix in ((LEFT, left), (RIGHT, right))
-        ],
-    )
-    tiles = trip.step("node", lambda: list(evaluator.similarity(*rows)))
+    sides = ((LEFT, left), (RIGHT, right))
+    encoded = trip.step("encode", lambda: [encryptor.encode(plan, *side) for side in sides])
+    rows = trip.step("encrypt", lambda: [encryptor.encrypt(each) for each in encoded])
+    tiles = trip.step("compute", lambda: list(evaluator.similarity(*rows)))
+    # Panels are released as they are decrypted, so the two stages cannot be told apart.
     trip.released = trip.step(
-        "release", lambda: gate.most_similar(plan, decryptor.panels(plan, tiles), 10).scores
+        "decrypt", lambda: gate.most_similar(plan, decryptor.panels(plan, tiles), 10).scores
     )
     trip.bytes = {
         "uploads": sum(len(operand.to_bytes()) for operand in rows),
@@ -403,17 +401,19 @@ def _result(job: str, trips: list[Trip], parameters: dict[str, object]) -> Resul
     ours, theirs = trips
     return Result(
         job=job,
-        seconds=ours.total,
+        timing=ours.timing,
         baseline="CKKS of hecf, right operand encrypted too where there is one",
-        baseline_seconds=theirs.total,
-        ratio=ours.total / theirs.total,
+        baseline_timing=theirs.timing,
+        ratio=ours.timing.median / theirs.timing.median,
         mark=None,
         bytes={**ours.bytes, **{f"baseline_{name}": n for name, n in theirs.bytes.items()}},
+        up=ours.bytes["uploads"],
+        down=ours.bytes["result"],
         error=ours.error,
         parameters={"value_precision": PRECISION, **parameters},
+        split=split(ours.watch),
         details={
-            "seconds": ours.seconds,
-            "baseline_seconds": theirs.seconds,
+            "baseline_split": split(theirs.watch),
             "baseline_error": theirs.error,
         },
     )

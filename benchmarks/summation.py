@@ -11,10 +11,11 @@ import secrets
 import numpy as np
 import tenseal
 
-from benchmarks.harness import Job, Result, alternate, rng
+from benchmarks.harness import Job, Result, alternate, rng, split, stopwatch
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
 from hecf.he.summation.planner import plan_sum
+from hecf.measure import Measurements
 
 PARTIES, VALUES = 16, 65_536
 PRECISION = 2.0**-20
@@ -37,14 +38,29 @@ def _run(quick: bool, *, by_bytes: bool) -> Result:
     sums: dict[str, np.ndarray] = {}
     sent: dict[str, int] = {}
 
+    watches: list[Measurements] = []
+
     def ours() -> None:
-        uploads = [
-            encryptor.encrypt(encryptor.encode(plan, LEFT, vector)).to_bytes() for vector in vectors
-        ]
-        total = evaluator.sum([scheme.operand(plan, LEFT, upload) for upload in uploads])
-        answer = total.to_bytes()
-        sums["hecf"] = decryptor.decrypt_sum(plan, scheme.operand(plan, LEFT, answer)).unwrap()
-        sent["hecf"] = len(uploads[0])
+        watch = stopwatch()
+        watches.append(watch)
+        uploads = []
+        for vector in vectors:
+            with watch.stage("encode"):
+                encoded = encryptor.encode(plan, LEFT, vector)
+            with watch.stage("encrypt"):
+                encrypted = encryptor.encrypt(encoded)
+            with watch.stage("serialise"):
+                uploads.append(encrypted.to_bytes())
+        with watch.stage("serialise"):
+            operands = [scheme.operand(plan, LEFT, upload) for upload in uploads]
+        with watch.stage("compute"):
+            total = evaluator.sum(operands)
+        with watch.stage("serialise"):
+            answer = total.to_bytes()
+            operand = scheme.operand(plan, LEFT, answer)
+        with watch.stage("decrypt"):
+            sums["hecf"] = decryptor.decrypt_sum(plan, operand).unwrap()
+        sent["hecf"], sent["answer"] = len(uploads[0]), len(answer)
 
     context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, 8192, coeff_mod_bit_sizes=[60, 40, 40])
     context.global_scale = 2**40
@@ -66,17 +82,19 @@ def _run(quick: bool, *, by_bytes: bool) -> Result:
         sums["tenseal"] = np.concatenate(decrypted)
         sent["tenseal"] = sum(map(len, uploads[0]))
 
-    seconds, theirs = alternate(ours, baseline, 1 if quick else REPETITIONS)
+    mine, theirs = alternate(ours, baseline, 1 if quick else REPETITIONS)
     exact = vectors.sum(axis=0)
-    ratio = sent["hecf"] / sent["tenseal"] if by_bytes else seconds / theirs
+    ratio = sent["hecf"] / sent["tenseal"] if by_bytes else mine.median / theirs.median
     return Result(
         job="sum-bytes" if by_bytes else "sum-seconds",
-        seconds=seconds,
+        timing=mine,
         baseline=BASELINE,
-        baseline_seconds=theirs,
+        baseline_timing=theirs,
         ratio=ratio,
         mark=1 / 7 if by_bytes else 1 / 2,
         bytes={"upload": sent["hecf"], "baseline_upload": sent["tenseal"]},
+        up=parties * sent["hecf"],
+        down=sent["answer"],
         error=float(np.abs(sums["hecf"] - exact).max()),
         parameters={
             "parties": parties,
@@ -87,9 +105,10 @@ def _run(quick: bool, *, by_bytes: bool) -> Result:
             "values_per_coefficient": plan.digits,
             "value_precision": PRECISION,
         },
+        split=split(watches[-1]),
         details={
             "bytes_per_value": sent["hecf"] / values,
-            "microseconds_per_value_and_party": 1e6 * seconds / parties / values,
+            "microseconds_per_value_and_party": 1e6 * mine.median / parties / values,
             "baseline_error": float(np.abs(sums["tenseal"] - exact).max()),
         },
     )

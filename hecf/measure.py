@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 STAGES = ("encode", "encrypt", "transfer", "compute", "decrypt", "release")
 
 
 class Measurements:
-    """Seconds by stage, and bytes of payload and messages sent and received."""
+    """Seconds by stage, and bytes of payload and messages sent and received.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    stages : sequence of str, optional
+        Names of the stages, in their order.
+    """
+
+    def __init__(self, stages: Sequence[str] = STAGES) -> None:
         self._lock = threading.Lock()
-        self._seconds = dict.fromkeys(STAGES, 0.0)
+        self._seconds = dict.fromkeys(stages, 0.0)
         self._bytes = {"sent": 0, "received": 0}
 
     @contextmanager

@@ -23,6 +23,8 @@ MODULES = (
 )
 """Modules of the package ``benchmarks`` that define jobs."""
 
+_MET = {None: "", True: "yes", False: "NO"}
+
 
 def run(names: Sequence[str], *, quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
     """Run jobs by name, or all of them.
@@ -34,7 +36,7 @@ def run(names: Sequence[str], *, quick: bool, progress: Callable[[str], None]) -
     """
     try:
         jobs = {job.name: job for name in MODULES for job in _module(name).JOBS}
-        harness = _module("harness")
+        harness, machine = _module("harness"), _module("machine")
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "the benchmarks cannot be loaded", got=f"no module {error.name}", expected="a checkout"
@@ -45,8 +47,8 @@ def run(names: Sequence[str], *, quick: bool, progress: Callable[[str], None]) -
     results = []
     for name in names or jobs:
         progress(name)
-        results.append(jobs[name].run(quick).to_json())
-    return {"machine": harness.machine(), "quick": quick, "results": results}
+        results.append(harness.measured(jobs[name], quick))
+    return {"machine": machine.machine(), "quick": quick, "results": results}
 
 
 def show(found: Mapping[str, Any], console: Console) -> None:
@@ -62,7 +64,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
             _seconds(result["baseline_seconds"]),
             f"{result['ratio']:.3g}",
             "" if result["mark"] is None else f"{result['mark']:.3g}",
-            "" if found["quick"] else "yes" if result["met"] else "NO",
+            _MET[None if found["quick"] else result["met"]],
             f"{result['error']:.1e}",
         )
     console.print(table)

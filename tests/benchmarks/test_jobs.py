@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks.coalition import training_grpc
-from benchmarks.harness import Result, alternate
+from benchmarks.harness import STAGES, Job, Result, Timing, alternate, measured
+from hecf.errors import InvalidInput
+from hecf.measure import STAGES as PARTY_STAGES
 from parties import demo
 from parties.benchmarking import MODULES
 from parties.demo import DemoOptions
@@ -48,11 +53,11 @@ def of_a_demonstration(options: DemoOptions, progress: object) -> dict[str, Any]
     if options.scheme == "clear":
         seconds /= 10
     return {
-        "seconds": {"taking_part": seconds, "clear": 0.1},
+        "seconds": {"taking_part": seconds, "clear": 0.1, **dict.fromkeys(PARTY_STAGES, 0.5)},
         "bytes": {"grocer": {"sent": 100, "received": 200}},
         "agreement": {"max_abs_score_error": 1e-6},
         "parameters": {"ring_degree": 8192},
-        "data": {"shoppers": options.shoppers},
+        "data": {"shoppers": options.shoppers, "retailers": {"grocer": {}}},
         "targets": {},
     }
 
@@ -73,20 +78,97 @@ def test_a_quick_run_is_correct(job):
     result = job.run(True)
     assert result.job == job.name
     assert 0 <= result.error < 1e-2
-    assert result.seconds > 0
-    assert result.baseline_seconds > 0
+    assert result.timing.median > 0
+    assert result.baseline_timing.median > 0
     assert all(count > 0 for count in result.bytes.values())
-    encoded = result.to_json()
-    assert encoded["met"] == (encoded["mark"] is None or encoded["ratio"] <= encoded["mark"])
+    assert set(result.split) <= set(STAGES)
+    assert all(spent >= 0 for spent in result.split.values())
+    assert result.split["encrypt" if "encrypt" in job.name else "compute"] > 0
+    assert result.up > 0
 
 
-def test_a_missed_mark_is_reported_as_missed():
-    fields = {"seconds": 1.0, "baseline": "b", "baseline_seconds": 1.0, "bytes": {}, "error": 0.0}
-    made = [Result(job="j", ratio=ratio, mark=2.0, parameters={}, **fields) for ratio in (1.9, 2.1)]
-    assert [result.met for result in made] == [True, False]
+def made(**changes: Any) -> Result:
+    fields: dict[str, Any] = {
+        "job": "j",
+        "timing": Timing((3.0, 1.0, 2.0), warm_ups=1),
+        "baseline": "b",
+        "baseline_timing": Timing((4.0,)),
+        "ratio": 0.5,
+        "mark": None,
+        "bytes": {"query": 7},
+        "up": 7,
+        "down": 9,
+        "error": 0.0,
+        "parameters": {},
+        "split": {"compute": 1.0},
+    }
+    return Result(**fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "mark", "met"), [(1.9, 2.0, True), (2.1, 2.0, False), (1.9, None, None)]
+)
+def test_a_mark_is_reached_or_missed_or_there_is_none(ratio, mark, met):
+    encoded = made(ratio=ratio, mark=mark).to_json()
+    assert encoded["met"] is met
+    assert encoded["mark"] == mark
+
+
+def test_results_have_the_documented_names():
+    encoded = measured(Job("j", lambda quick: made()), quick=True)
+    names = [
+        "job",
+        "seconds",
+        "baseline",
+        "baseline_seconds",
+        "ratio",
+        "mark",
+        "met",
+        "bytes",
+        "error",
+        "parameters",
+    ]
+    assert list(encoded)[: len(names)] == names
+    assert (encoded["seconds"], encoded["baseline_seconds"]) == (2.0, 4.0)
+    assert encoded["bytes_each_way"] == {"up": 7, "down": 9}
+    assert encoded["spread"]["hecf"] == {
+        "minimum": 1.0,
+        "median": 2.0,
+        "maximum": 3.0,
+        "repetitions": 3,
+        "warm_ups": 1,
+    }
+
+
+def test_memory_is_watched_here_and_in_processes_that_are_started():
+    program = "import time; kept = bytearray(200 << 20); time.sleep(0.6)"
+
+    def run(quick: bool) -> Result:
+        kept = np.ones(100 << 20, dtype=np.uint8)
+        # As parties are started: by the path of their kit.
+        subprocess.run([sys.executable, "-c", program, "/kits/grocer/party.toml"], check=True)
+        subprocess.run([sys.executable, "-c", program], check=True)
+        assert kept[-1] == 1
+        return made()
+
+    before = measured(Job("j", lambda quick: made()), quick=True)["peak_bytes"]
+    peaks = measured(Job("j", run), quick=True)["peak_bytes"]
+    assert set(before) == {"this process"}
+    assert set(peaks) == {"this process", "grocer", "largest worker process"}
+    assert peaks["this process"] > before["this process"] + (90 << 20)
+    for name in ("grocer", "largest worker process"):
+        assert 200 << 20 < peaks[name] < 300 << 20
+
+
+def test_a_sample_is_scaled_with_its_spread():
+    assert Timing((1.0, 3.0, 2.0), 1).scaled(10) == Timing((10.0, 30.0, 20.0), 1)
+    with pytest.raises(InvalidInput):
+        Timing(())
 
 
 def test_both_sides_alternate_after_a_warm_up():
     calls = []
-    alternate(lambda: calls.append("a"), lambda: calls.append("b"), 3)
+    ours, theirs = alternate(lambda: calls.append("a"), lambda: calls.append("b"), 3)
     assert calls == ["a", "b"] * 4
+    assert [len(timing.seconds) for timing in (ours, theirs)] == [3, 3]
+    assert ours.warm_ups == 1
