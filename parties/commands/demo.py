@@ -41,25 +41,35 @@ class Story(StrEnum):
 
     loyalty = "loyalty"
     franchise = "franchise"
+    lookalike = "lookalike"
 
 
 @guarded
 def demo(
     story: Annotated[
-        Story, typer.Argument(help="Shared shoppers (loyalty) or a shared catalogue (franchise).")
+        Story,
+        typer.Argument(
+            help="Shared shoppers (loyalty), a shared catalogue (franchise), or one's best "
+            "customers and another's shoppers like them (lookalike)."
+        ),
     ] = Story.loyalty,
     items: Annotated[Items, typer.Option(help="What is recommended.")] = Items.product_type,
     scheme: Annotated[SchemeName, typer.Option(help="Encryption scheme.")] = SchemeName.ckks,
     transport: Annotated[
-        Transport, typer.Option(help="Six processes over mTLS, or one process.")
-    ] = Transport.grpc,
+        Transport | None,
+        typer.Option(
+            help="One process for each party over mTLS, or one process for all; "
+            "lookalike knows the latter only.",
+            show_default="grpc",
+        ),
+    ] = None,
     shoppers: Annotated[int | None, typer.Option(help="Use the first N households.")] = None,
     factors: Annotated[int, typer.Option(help="Columns of each local embedding.")] = 32,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the split.")] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write results here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
 ) -> None:
-    """Run a coalition on the Complete Journey data: a loyalty programme, or franchise groups."""
+    """Run a coalition on the Complete Journey data: a loyalty programme, or groups of stores."""
     from parties import demo as demonstration
     from parties import terminal
     from parties.files import write_public
@@ -68,18 +78,18 @@ def demo(
     for path in (json_path, report):
         check_target(path)
     progress = Console(stderr=True)
-    if story is Story.franchise:
+    if story is not Story.loyalty:
         if (shoppers, seed, report, items, factors) != (None, None, None, Items.product_type, 32):
             raise ConfigurationError(
-                "the franchise demonstration has no such option",
+                f"the {story.value} demonstration has no such option",
                 expected="--scheme, --transport and --json",
             )
-        _franchise(scheme.value, transport.value, json_path, progress)
+        _tell(story, scheme.value, transport, json_path, progress)
         return
     options = demonstration.DemoOptions(
         items=items.value,
         scheme=scheme.value,
-        transport=transport.value,
+        transport=(transport or Transport.grpc).value,
         shoppers=shoppers,
         factors=factors,
         seed=seed,
@@ -101,11 +111,30 @@ def demo(
         progress.print(f"report: {report}")
 
 
-def _franchise(scheme: str, transport: str, json_path: Path | None, progress: Console) -> None:
-    from parties import franchise
+def _tell(
+    story: Story,
+    scheme: str,
+    transport: Transport | None,
+    json_path: Path | None,
+    progress: Console,
+) -> None:
+    from parties import franchise, lookalike
     from parties.files import write_public
 
-    results = franchise.run(scheme, transport, lambda step: progress.print(f"[dim]{step}[/dim]"))
-    franchise.show(results, Console())
+    def show(step: str) -> None:
+        progress.print(f"[dim]{step}[/dim]")
+
+    if story is Story.franchise:
+        results = franchise.run(scheme, (transport or Transport.grpc).value, show)
+        franchise.show(results, Console())
+    else:
+        if transport is Transport.grpc:
+            raise ConfigurationError(
+                "look-alikes are found in one process only",
+                got="--transport grpc",
+                expected="--transport memory",
+            )
+        results = lookalike.run(scheme, show)
+        lookalike.show(results, Console())
     if json_path is not None:
         write_public(json_path, (json.dumps(results, indent=1) + "\n").encode())

@@ -3,34 +3,19 @@ from __future__ import annotations
 import io
 
 import pytest
-from retail_logs import FRANCHISES
 from rich.console import Console
+from store_groups import small_groups
 from typer.testing import CliRunner
 
-import hecf
-from hecf.data.complete_journey_stores import CompleteJourneyFranchise
-from hecf.data.interactions import InteractionTable
-from hecf.data.readers import interactions_from_frame
 from hecf.errors import HecfError
 from parties import franchise
 from parties.cli import app
 
 
 @pytest.fixture
-def small(monkeypatch) -> dict[str, hecf.UserItems]:
-    """Three small groups in place of the Complete Journey data."""
-    coalition = hecf.Coalition(FRANCHISES, scheme="clear")
-    groups = {}
-    for name, frame in FRANCHISES.items():
-        table = interactions_from_frame(frame)
-        later = InteractionTable(table.user_ids, table.item_ids[::-1].copy(), table.counts)
-        names = {item: item for item in coalition.item_ids}
-        groups[name] = CompleteJourneyFranchise(
-            name, table, later.aggregated(), coalition.item_ids, names
-        )
-    monkeypatch.setattr(franchise, "load_franchises", lambda: groups)
+def small(monkeypatch) -> None:
+    monkeypatch.setattr(franchise, "load_franchises", small_groups)
     monkeypatch.setattr(franchise, "FITS", {"ease": {"penalty": 20.0}})
-    return dict(coalition.user_items)
 
 
 @pytest.mark.parametrize(("transport", "scheme"), [("grpc", "ckks"), ("memory", "clear")])
