@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hecf import __version__
+from hecf.threads import limit_threads_from_environment
 from parties.commands import audit
 from parties.commands.bench import bench
 from parties.commands.data import data
@@ -14,6 +15,7 @@ from parties.commands.demo import demo
 from parties.commands.doctor import doctor
 from parties.commands.evaluate import evaluate
 from parties.commands.fit import fit
+from parties.commands.guard import guarded
 from parties.commands.keys import app as keys
 from parties.commands.ledger import app as ledger
 from parties.commands.plan import plan
@@ -55,12 +57,14 @@ app.command(hidden=True)(reference)
 
 
 @app.callback(invoke_without_command=True)
+@guarded
 def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
         typer.echo(__version__)
         raise typer.Exit
+    limit_threads_from_environment()
 
 
 def main() -> None:

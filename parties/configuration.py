@@ -31,6 +31,7 @@ from hecf.errors import ConfigurationError
 from hecf.privacy.accounting import noise_multiplier
 from hecf.protocol.terms import BLINDED, Terms
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
+from hecf.threads import MOST
 from parties.files import read_limited
 
 COMPLETE_JOURNEY = "complete-journey"
@@ -230,6 +231,7 @@ class LimitsSection(Section):
     worker_megabytes: int = Field(default=8192, ge=512)
     job_seconds: float = Field(default=1800.0, gt=0, le=86_400)
     encryption_processes: int = Field(default=1, ge=1, le=256)
+    threads: int | None = Field(default=None, ge=1, le=MOST)
 
     @model_validator(mode="after")
     def _upload_holds_a_message(self) -> Self:

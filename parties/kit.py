@@ -95,6 +95,7 @@ class Kit:
             memory_bytes=limits.worker_memory_bytes,
             job_seconds=limits.job_seconds,
             answer_bytes=limits.upload_bytes,
+            threads=limits.threads,
         )
 
     @property

@@ -315,7 +315,7 @@ def _party_toml(configuration: CoalitionConfiguration, role: str, name: str) -> 
         },
         "compute_node": {"address": configuration.compute_node.address},
         "key_holder": {"address": configuration.key_holder.address},
-        "limits": configuration.limits.model_dump(),
+        "limits": configuration.limits.model_dump(exclude_none=True),
     }
     if role == RETAILER:
         tables["data"] = _data_table(configuration.retailers[name])

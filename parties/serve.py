@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
+from hecf.threads import limit_threads
 from parties.files import write_private
 from parties.kit import Kit
 from parties.lifetime import StopSignal, die_with_parent, exit_on_signals
@@ -51,6 +52,8 @@ def serve(role: str, path: Path, *, exit_with_parent: bool = False) -> None:
     log = structlog.get_logger("hecf")
     make = _process_of(role)
     kit = Kit.load(path, role=role)
+    if kit.configuration.limits.threads is not None:
+        limit_threads(kit.configuration.limits.threads)
     log.info("starting", role=role, name=kit.party.name, coalition=kit.terms.coalition)
     signal = StopSignal()
     process = make(kit, path)

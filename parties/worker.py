@@ -24,6 +24,7 @@ from typing import Any
 from hecf.errors import ConfigurationError, InternalFailure, Unavailable
 from hecf.rpc.status import error_of, public_error, reason_of
 from hecf.rpc.waiting import Active, always
+from hecf.threads import limit_threads
 from parties.lifetime import die_with_parent, leave_signals_to_parent
 
 DIED = "a worker process died; the job failed"
@@ -60,6 +61,8 @@ class WorkerLimits:
         Longest job by the clock; on all its cores together a job gets as much processor time.
     answer_bytes : int
         Largest answer.
+    threads : int, optional
+        Most threads of arithmetic in the process; as many as its parent has unless given.
 
     Raises
     ------
@@ -70,9 +73,10 @@ class WorkerLimits:
     memory_bytes: int
     job_seconds: float
     answer_bytes: int
+    threads: int | None = None
 
     def __post_init__(self) -> None:
-        if min(vars(self).values()) <= 0:
+        if min(cap for cap in vars(self).values() if cap is not None) <= 0:
             raise ConfigurationError(
                 "a limit of the workers is out of range", expected="more than 0"
             )
@@ -220,6 +224,8 @@ def _serve(
     # No core file: it would hold keys and decryptions in the clear.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    if limits.threads is not None:
+        limit_threads(limits.threads)
     handle = make(*arguments)
     while True:
         try:

@@ -68,6 +68,7 @@ def make_coalition(
     factors: int = 4,
     patience: float = 30.0,
     more: str = "",
+    limits: str = "",
 ) -> Provisioned:
     """Write members, purchases and ``coalition.toml`` into a new folder, and provision it."""
     folder.mkdir(parents=True)
@@ -87,7 +88,7 @@ def make_coalition(
         "releases = 256\n[members]\npath = 'members.txt'",
         f'[compute_node]\naddress = "127.0.0.1:{ports[COMPUTE_NODE]}"',
         f'[key_holder]\naddress = "127.0.0.1:{ports[KEY_HOLDER]}"',
-        f"[limits]\npatience_seconds = {patience}",
+        f"[limits]\npatience_seconds = {patience}\n{limits}",
         *(f"[retailers.{name}]\ninteractions = '{name}.csv'" for name in retailers),
         more,
     ]

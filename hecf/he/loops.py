@@ -2,7 +2,7 @@
 
 The shared library is built when the package is installed (``hatch_build.py``). Where it is
 missing, :func:`available` is false and the callers use NumPy, with identical results. As many
-threads run as NumPy's BLAS has, so ``OPENBLAS_NUM_THREADS`` and threadpoolctl limit both.
+threads run as NumPy's BLAS has, so :mod:`hecf.threads` limits both.
 """
 
 from __future__ import annotations
