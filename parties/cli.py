@@ -24,6 +24,7 @@ from parties.commands.provision import provision
 from parties.commands.recommend import recommend
 from parties.commands.reference import reference
 from parties.commands.renew import renew
+from parties.commands.report import report
 from parties.commands.serve import serve
 from parties.commands.similar import similar
 from parties.commands.tasks import app as tasks
@@ -48,6 +49,7 @@ app.command()(evaluate)
 app.add_typer(data)
 app.add_typer(bench, name="bench")
 app.command()(privacy_utility)
+app.command()(report)
 app.command()(doctor)
 app.add_typer(keys, name="keys")
 app.add_typer(ledger, name="ledger")

@@ -64,7 +64,7 @@ def quality(metric: str, rows: Sequence[QualityRow], model: str) -> Markup:
 
     lines: list[Content] = []
     for row in rows:
-        plot = _hidden(
+        plot = hidden(
             tag("line", x1="0%", x2="100%", y1="13", y2="13", class_="track"),
             tag(
                 "line",
@@ -74,12 +74,12 @@ def quality(metric: str, rows: Sequence[QualityRow], model: str) -> Markup:
                 y2="13",
                 class_="gain",
             ),
-            _dot(at(row.popularity), "13", "5", "popularity"),
-            _dot(at(row.encrypted), "13", "5", "encrypted"),
-            _dot(at(row.clear), "13", "9", "clear"),
+            dot(at(row.popularity), "13", "5", "popularity"),
+            dot(at(row.encrypted), "13", "5", "encrypted"),
+            dot(at(row.clear), "13", "9", "clear"),
         )
         values = f"{figures.quality(row.popularity)} → {figures.quality(row.encrypted)}"
-        lines.append(_row(name(row.target), plot, values))
+        lines.append(chart_row(name(row.target), plot, values))
     marks = [
         join(
             tag("line", x1=at(tick), x2=at(tick), y1="0", y2="5", class_="tick"),
@@ -87,11 +87,11 @@ def quality(metric: str, rows: Sequence[QualityRow], model: str) -> Markup:
         )
         for tick in ticks
     ]
-    axis = _row("", _hidden(*marks), "", "axis")
-    legend = _legend(
-        (_dot("11", "11", "5", "popularity"), "most popular items"),
-        (_dot("11", "11", "9", "clear"), "clear computation"),
-        (_dot("11", "11", "5", "encrypted"), model),
+    axis = chart_row("", hidden(*marks), "", "axis")
+    legend = chart_legend(
+        (dot("11", "11", "5", "popularity"), "most popular items"),
+        (dot("11", "11", "9", "clear"), "clear computation"),
+        (dot("11", "11", "5", "encrypted"), model),
     )
     spoken = "; ".join(
         f"{row.target}: most popular items {figures.quality(row.popularity)}, "
@@ -140,10 +140,10 @@ def bars(
         for each, value in zip(series, values, strict=True):
             shapes.append(_bar(start / longest, value / longest, each.style))
             start += value if stacked else 0.0
-        drawn = [_hidden(*shapes)] if stacked else [_hidden(shape) for shape in shapes]
-        lines.append(_row(name(label), join(*drawn), written[label]))
+        drawn = [hidden(*shapes)] if stacked else [hidden(shape) for shape in shapes]
+        lines.append(chart_row(name(label), join(*drawn), written[label]))
     keys = [(_bar(0.0, 1.0, each.style), each.title) for each in series]
-    legend = [_legend(*keys)] if len(series) > 1 else []
+    legend = [chart_legend(*keys)] if len(series) > 1 else []
     spoken = "; ".join(f"{label}: {written[label]}" for label in rows)
     return picture(f"Bar chart. {title}. {spoken}.", *legend, *lines, class_="bars")
 
@@ -153,16 +153,19 @@ def _bar(start: float, length: float, style: str) -> Markup:
     return tag("rect", x=x, width=width, height="100%", class_=style)
 
 
-def _dot(x: str, y: str, radius: str, style: str) -> Markup:
+def dot(x: str, y: str, radius: str, style: str) -> Markup:
+    """Draw a dot at a place in percent."""
     return tag("circle", cx=x, cy=y, r=radius, class_=style)
 
 
-def _hidden(*shapes: Content) -> Markup:
+def hidden(*shapes: Content) -> Markup:
+    """Put shapes into a drawing that has no name of its own."""
     # The picture around it has the name; its parts would only repeat it.
     return tag("svg", *shapes, aria_hidden="true", focusable="false")
 
 
-def _row(label: Content, plot: Content, value: str, style: str = "") -> Markup:
+def chart_row(label: Content, plot: Content, value: str, style: str = "") -> Markup:
+    """Set a label, a drawing and its figures side by side, or below each other where narrow."""
     return tag(
         "div",
         tag("span", label),
@@ -172,9 +175,10 @@ def _row(label: Content, plot: Content, value: str, style: str = "") -> Markup:
     )
 
 
-def _legend(*entries: tuple[Markup, str]) -> Markup:
+def chart_legend(*entries: tuple[Markup, str]) -> Markup:
+    """Say what shapes stand for."""
     return tag(
-        "div", *(tag("span", _hidden(shape), title) for shape, title in entries), class_="legend"
+        "div", *(tag("span", hidden(shape), title) for shape, title in entries), class_="legend"
     )
 
 

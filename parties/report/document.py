@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hecf.errors import InvalidInput
 from parties.report import figures, findings, sections
 from parties.report.markup import Markup, join, paragraph, tag
-from parties.report.page import page
+from parties.report.page import page, rendered
 from parties.report.summary import Summary
 
 
@@ -37,18 +36,7 @@ def render(results: Mapping[str, Any]) -> str:
     All text from `results` is escaped. The page shows recommendations of one shopper, so it
     belongs to whoever may see that shopper.
     """
-    try:
-        return _document(results)
-    except InvalidInput:
-        raise
-    except KeyError as error:
-        raise InvalidInput("the results lack a field", expected=error.args[0]) from None
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise InvalidInput(
-            "the results have a field of another form",
-            got=type(error).__name__,
-            expected="what hecf demo --json writes",
-        ) from None
+    return rendered(_document, results, "hecf demo")
 
 
 def _document(results: Mapping[str, Any]) -> str:

@@ -4,6 +4,8 @@
 recall, NDCG              three decimals: ``0.526``
 gain                      sign and three decimals: ``+0.041``
 change                    sign and four decimals: ``−0.0001``, or ``0``, or ``<0.0001``
+durations                 three digits: ``6.48 ms``, ``113 s``
+ratios                    three digits: ``3.44``, ``0.00122``; a mark as it was agreed: ``8``
 seconds                   two decimals: ``11.10 s``, or ``0 s``, or ``<0.01 s``
 bytes                     three digits and a decimal unit: ``19.8 MB``, and all digits
 counts                    thousands separated by commas: ``674,946``
@@ -76,6 +78,27 @@ def seconds(value: float) -> str:
         return f"0{_BLANK}s"
     short = 0 < _finite(value) < 0.005
     return f"{'<0.01' if short else _fixed(value, 2)}{_BLANK}s"
+
+
+def duration(value: float) -> str:
+    """Write seconds of any magnitude."""
+    for factor, unit in ((1.0, "s"), (1e3, "ms"), (1e6, "µs")):
+        if abs(_finite(value)) * factor >= 0.9995 or unit == "µs":
+            break
+    return f"{ratio(value * factor)}{_BLANK}{unit}"
+
+
+def ratio(value: float) -> str:
+    """Write a ratio of any magnitude."""
+    if value and not 1e-5 <= abs(_finite(value)) < _MOST_DIGITS:
+        return scientific(value)
+    digits = max(0, 2 - math.floor(math.log10(abs(float(f"{value:.3g}"))))) if value else 0
+    return _fixed(value, digits)
+
+
+def mark(value: float) -> str:
+    """Write a ratio that was agreed on, without zeros that say nothing."""
+    return f"{_finite(value):.3g}"
 
 
 def count(value: int) -> str:

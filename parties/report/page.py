@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hecf.errors import InvalidInput
 from parties.report.markup import Markup, tag, verbatim
 from parties.report.style import STYLE
 
@@ -22,3 +26,34 @@ def page(title: str, main: Markup) -> str:
     )
     document = tag("html", head, tag("body", main), lang="en")
     return f"<!DOCTYPE html>\n{document.text}\n"
+
+
+def rendered(
+    make: Callable[[Mapping[str, Any]], str], results: Mapping[str, Any], command: str
+) -> str:
+    """Make a page from results, or say what is wrong with them.
+
+    Parameters
+    ----------
+    make : callable
+    results : mapping of str to object
+    command : str
+        The command that writes such results.
+
+    Raises
+    ------
+    InvalidInput
+        If a field is missing or has another form, or a figure is not finite.
+    """
+    try:
+        return make(results)
+    except InvalidInput:
+        raise
+    except KeyError as error:
+        raise InvalidInput("the results lack a field", expected=error.args[0]) from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            "the results have a field of another form",
+            got=type(error).__name__,
+            expected=f"what {command} --json writes",
+        ) from None

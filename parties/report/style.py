@@ -8,14 +8,14 @@ STYLE = """
   --page: #ffffff; --panel: #f5f6f8; --ink: #1b2127; --muted: #57616b; --line: #d7dce1;
   --accent: #1d5c93; --other: #8b95a0; --warn: #a63d1f;
   --stage-1: #8a97a6; --stage-2: #1d5c93; --stage-3: #c79a2b; --stage-4: #2c8c7c;
-  --stage-5: #b5552f; --stage-6: #7d5596;
+  --stage-5: #b5552f; --stage-6: #7d5596; --stage-7: #4d7a2e;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --page: #14181c; --panel: #1d2329; --ink: #e7eaed; --muted: #a3adb7; --line: #39424b;
     --accent: #78b4e6; --other: #7f8a95; --warn: #f08b68;
     --stage-1: #94a1af; --stage-2: #78b4e6; --stage-3: #e0bb5a; --stage-4: #5fc2b0;
-    --stage-5: #e88a62; --stage-6: #b892d0;
+    --stage-5: #e88a62; --stage-6: #b892d0; --stage-7: #a3cf7a;
   }
 }
 * { box-sizing: border-box; }
@@ -112,6 +112,11 @@ figcaption { color: var(--muted); font-size: 0.88rem; margin-top: 0.7rem; max-wi
 .stage-1 { fill: var(--stage-1); } .stage-2 { fill: var(--stage-2); }
 .stage-3 { fill: var(--stage-3); } .stage-4 { fill: var(--stage-4); }
 .stage-5 { fill: var(--stage-5); } .stage-6 { fill: var(--stage-6); }
+.stage-7 { fill: var(--stage-7); }
+.mark { stroke: var(--ink); stroke-width: 2; }
+.within { fill: var(--accent); }
+.beyond { fill: var(--warn); }
+.unjudged { fill: var(--other); }
 .topology svg { display: block; width: 100%; max-width: 31rem; height: auto; }
 .topology .box { fill: var(--panel); stroke: var(--muted); }
 .topology .danger { fill: none; stroke: var(--warn); stroke-width: 1.5; stroke-dasharray: 5 4; }

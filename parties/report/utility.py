@@ -8,13 +8,23 @@ from typing import Any
 from parties.report import figures
 from parties.report.curves import curves
 from parties.report.markup import Column, Markup, paragraph, table, tag
-from parties.report.page import page
+from parties.report.page import page, rendered
 
 _LEVELS = ((0.0, "0: most popular items"), (0.5, "half"), (1.0, "1: no privacy"))
 
 
 def render_utility(results: Mapping[str, Any]) -> str:
-    """Write the page of what ``hecf privacy-utility --json`` writes; a whole HTML document."""
+    """Write the page of what ``hecf privacy-utility --json`` writes; a whole HTML document.
+
+    Raises
+    ------
+    InvalidInput
+        If a field is missing or has another form, or a figure is not finite.
+    """
+    return rendered(_document, results, "hecf privacy-utility")
+
+
+def _document(results: Mapping[str, Any]) -> str:
     coalitions = results["coalitions"]
     title = "Utility against privacy"
     lines = {
