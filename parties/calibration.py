@@ -6,23 +6,35 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
+from hecf.errors import HecfError
 from hecf.he import kernels
-from hecf.he.explain import Calibration, work
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.planner import plan_gram
-from hecf.he.scheme import scheme_by_name
+from hecf.he.scheme import (
+    StreamingDecryptor,
+    StreamingEncryptor,
+    StreamingEvaluator,
+    streaming_scheme,
+)
+from hecf.he.similarity.plan import PUBLIC_KEY
+from hecf.he.similarity.planner import plan_similarity
+from hecf.he.summation.planner import plan_sum
+from hecf.he.work import Calibration, Plan, Work, work
 from parties.files import read_limited, write_public
 
 _LARGEST_FILE = 1 << 16
 _SHOPPERS, _FACTORS = 4096, 8
 _PRECISION = 2.0**-16
+_INNER, _ROWS = 32, 512
+_ROUGH_PRECISION = 2.0**-6
+_VALUES = 65_536
 
 T = TypeVar("T")
 
@@ -38,8 +50,9 @@ def load() -> Calibration | None:
     if not path().exists():
         return None
     try:
-        return Calibration(**json.loads(read_limited(path(), _LARGEST_FILE)))
-    except (ValueError, TypeError):
+        stored = json.loads(read_limited(path(), _LARGEST_FILE))
+        return Calibration(**{name: Work(**rates) for name, rates in stored.items()})
+    except (AttributeError, HecfError, TypeError, ValueError):
         return None
 
 
@@ -50,7 +63,13 @@ def store(calibration: Calibration) -> None:
 
 
 def measure() -> Calibration:
-    """Time each kind of work on one encrypted product with a key of full size."""
+    """Time each kind of work with keys of full size: a Gram block, a similarity and a sum."""
+    return Calibration(
+        product=_measure_product(), similarity=_measure_similarity(), summation=_measure_sum()
+    )
+
+
+def _measure_product() -> Work:
     plan = plan_gram(
         scheme="ckks",
         rows=_SHOPPERS,
@@ -60,30 +79,85 @@ def measure() -> Calibration:
         statistical_bits=30,
         releases=1024,
     )
-    scheme = scheme_by_name("ckks")
-    secret, public = scheme.generate_keys(plan.parameters)
-    encryptor = scheme.encryptor(plan.parameters, public)
-    evaluator = scheme.evaluator(plan.parameters, public, secrets.token_bytes)
-    decryptor = scheme.decryptor(secret)
-    matrix = np.zeros((_SHOPPERS, _FACTORS))
-    units = work(plan)
-
-    def encrypt() -> list[Any]:
-        return [encryptor.encrypt(encryptor.encode(plan, side, matrix)) for side in (LEFT, RIGHT)]
-
-    encrypt()
-    seconds, operands = _timed(encrypt)
-    left, right = operands
+    encryptor, evaluator, decryptor = _parties(plan)
+    seconds, (left, right) = _encrypted(plan, encryptor)
     evaluator.gram(left, right)
     multiplied, _ = _timed(lambda: kernels.multiply(left.words, right.words, plan.primes))
     evaluated, product = _timed(lambda: evaluator.gram(left, right))
     decrypted, _ = _timed(lambda: decryptor.decrypt(product))
-    return Calibration(
-        encrypt=1e6 * seconds / units["encrypt"],
-        multiply=1e6 * multiplied / units["multiply"],
-        conceal=1e6 * max(evaluated - multiplied, 0.0) / units["conceal"],
-        decrypt=1e6 * decrypted / units["decrypt"],
+    return _rates(plan, seconds, multiplied, evaluated - multiplied, decrypted)
+
+
+def _measure_similarity() -> Work:
+    plan = plan_similarity(
+        scheme="ckks",
+        inner=_INNER,
+        left=_ROWS,
+        right=_ROWS,
+        precision=_ROUGH_PRECISION,
+        encryption=PUBLIC_KEY,
+        concealed=True,
     )
+    # Without concealment the same products take as long; the difference is that of the masks.
+    bare = replace(plan, concealed=False)
+    encryptor, evaluator, decryptor = _parties(plan)
+    _, operands = _encrypted(bare, encryptor)
+    multiplied, _ = _timed(lambda: _count(evaluator.similarity(*operands)))
+    seconds, operands = _encrypted(plan, encryptor)
+    evaluated, tiles = _timed(lambda: list(evaluator.similarity(*operands)))
+    decrypted, _ = _timed(lambda: _count(decryptor.panels(plan, tiles)))
+    return _rates(plan, seconds, multiplied, evaluated - multiplied, decrypted)
+
+
+def _measure_sum() -> Work:
+    plan = plan_sum(
+        scheme="ckks", values=_VALUES, summands=2, value_bound=1.0, precision=_PRECISION
+    )
+    encryptor, evaluator, decryptor = _parties(plan)
+    seconds, operands = _encrypted(plan, encryptor)
+    evaluator.sum(operands)
+    added, total = _timed(lambda: evaluator.sum(operands))
+    decrypted, _ = _timed(lambda: decryptor.decrypt_sum(plan, total))
+    return _rates(plan, seconds, added, 0.0, decrypted)
+
+
+def _parties(plan: Plan) -> tuple[StreamingEncryptor, StreamingEvaluator, StreamingDecryptor]:
+    scheme = streaming_scheme(plan.scheme)
+    secret, public = scheme.generate_keys(plan.parameters)
+    return (
+        scheme.encryptor(plan.parameters, public),
+        scheme.evaluator(plan.parameters, public, secrets.token_bytes),
+        scheme.decryptor(secret),
+    )
+
+
+def _encrypted(plan: Plan, encryptor: StreamingEncryptor) -> tuple[float, list[Any]]:
+    """Time the encryption of both operands, or of two summands, after one that warms up."""
+    sides = (LEFT, RIGHT) if RIGHT in plan.encrypted_sides else (LEFT, LEFT)
+
+    def encrypt() -> list[Any]:
+        zeros = [np.zeros(plan.matrix_shape(side)) for side in sides]
+        pairs = zip(sides, zeros, strict=True)
+        return [encryptor.encrypt(encryptor.encode(plan, side, zero)) for side, zero in pairs]
+
+    encrypt()
+    return _timed(encrypt)
+
+
+def _rates(
+    plan: Plan, encrypted: float, multiplied: float, concealed: float, decrypted: float
+) -> Work:
+    units = work(plan)
+    return Work(
+        encrypt=1e6 * encrypted / units.encrypt,
+        multiply=1e6 * multiplied / units.multiply,
+        conceal=1e6 * max(concealed, 0.0) / max(units.conceal, 1),
+        decrypt=1e6 * decrypted / units.decrypt,
+    )
+
+
+def _count(results: Iterable[object]) -> int:
+    return sum(1 for _ in results)
 
 
 def _timed(job: Callable[[], T]) -> tuple[float, T]:

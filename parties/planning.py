@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from hecf.errors import ConfigurationError
-from hecf.he.explain import Plan, explain
+from hecf.he.explain import explain
 from hecf.he.product.plan import GRAM, SCORE
 from hecf.he.product.planner import plan_gram, plan_score
 from hecf.he.similarity.plan import PUBLIC_KEY, SIMILARITY
 from hecf.he.similarity.planner import plan_similarity
 from hecf.he.summation.plan import SUM
 from hecf.he.summation.planner import plan_sum
+from hecf.he.work import Plan
 from parties import calibration
 
 OPERATIONS = (SUM, GRAM, SIMILARITY, SCORE)

@@ -2,70 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hecf.he.parameters import MODULUS_BITS_128
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.product.plan import GRAM, ProductPlan
+from hecf.he.product.plan import GRAM
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.summation.plan import SumPlan
-
-Plan = ProductPlan | SumPlan | SimilarityPlan
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Seconds that this machine takes for a million units of each kind of work.
-
-    Parameters
-    ----------
-    encrypt : float
-        A million words of fresh ciphertext.
-    multiply : float
-        A million products of residues.
-    conceal : float
-        A million words of concealed result.
-    decrypt : float
-        A million words of decrypted ciphertext.
-    """
-
-    encrypt: float
-    multiply: float
-    conceal: float
-    decrypt: float
-
-
-def work(plan: Plan) -> dict[str, float]:
-    """Count the units of work of a plan: words to encrypt, products, words of result."""
-    words = 1
-    for size in plan.operand_shape(LEFT):
-        words *= size
-    if isinstance(plan, SumPlan):
-        return {"encrypt": words, "multiply": 0.0, "conceal": 0.0, "decrypt": words}
-    if isinstance(plan, SimilarityPlan):
-        _, left, inner = plan.operand_shape(LEFT)
-        right = plan.operand_shape(RIGHT)[1]
-        degree, blocks = plan.parameters.ring_degree, plan.blocks(LEFT) + plan.blocks(RIGHT)
-        results = plan.level * left * right
-        return {
-            "encrypt": 2 * plan.level * degree * blocks * inner,
-            "multiply": float(results) * inner,
-            "conceal": results if plan.concealed else 0,
-            "decrypt": results,
-        }
-    degree, level = plan.parameters.ring_degree, plan.level
-    groups, others = plan.constant_shape[:2]
-    components = 1 + plan.tail_shape[2]
-    results = groups * others * components * degree * level
-    rows = 2 * groups
-    columns = (2 if plan.operation == GRAM else 1) * others
-    products = float(rows) * columns * plan.packing.blocks(plan.inner) * degree * level
-    if plan.operation == GRAM:
-        right = 1
-        for size in plan.operand_shape(RIGHT):
-            right *= size
-        words += right
-    return {"encrypt": words, "multiply": products, "conceal": results, "decrypt": results}
+from hecf.he.work import Calibration, Plan
 
 
 def explain(plan: Plan, calibration: Calibration | None = None) -> dict[str, object]:
@@ -90,13 +32,7 @@ def explain(plan: Plan, calibration: Calibration | None = None) -> dict[str, obj
         "fingerprint": plan.fingerprint.hex(),
     }
     if calibration is not None:
-        units = work(plan)
-        described["expected_seconds"] = {
-            "encrypt": units["encrypt"] / 1e6 * calibration.encrypt,
-            "node": units["multiply"] / 1e6 * calibration.multiply
-            + units["conceal"] / 1e6 * calibration.conceal,
-            "key_holder": units["decrypt"] / 1e6 * calibration.decrypt,
-        }
+        described["expected_seconds"] = calibration.seconds(plan)
     return described
 
 

@@ -104,11 +104,17 @@ def plan_similarity(
 
 def work(plan: SimilarityPlan) -> int:
     """Estimate the work of a plan in multiply-adds, for comparison with that of another."""
+    level, left, _ = plan.operand_shape(LEFT)
+    _, right, _ = plan.operand_shape(RIGHT)
+    return multiply_adds(plan) + WORD_OPERATIONS * level * left * right
+
+
+def multiply_adds(plan: SimilarityPlan) -> int:
+    """Count the multiply-adds of the node, reductions included."""
     level, left, inner = plan.operand_shape(LEFT)
     _, right, _ = plan.operand_shape(RIGHT)
     reductions = -(-inner // min(exact_terms(prime) for prime in plan.primes))
-    word = inner + REDUCTION_OPERATIONS * reductions + WORD_OPERATIONS
-    return level * left * right * word
+    return level * left * right * (inner + REDUCTION_OPERATIONS * reductions)
 
 
 def _candidates(
