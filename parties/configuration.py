@@ -29,7 +29,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hecf.errors import ConfigurationError
 from hecf.privacy.accounting import noise_multiplier
-from hecf.protocol.terms import BLINDED, Terms
+from hecf.protocol.terms import BLINDED, MOST_SUMS, Terms
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from hecf.threads import MOST
 from parties.files import read_limited
@@ -203,11 +203,19 @@ class DataSection(Section):
 
 
 class PrivacySection(Section):
-    """``[privacy]``: differential privacy of the Gram blocks; without the table there is none."""
+    """``[privacy]``: differential privacy of what is released; without the table there is none.
+
+    `clip` is of the Gram blocks, 0 where there are none. `sums` is how many sums share the budget,
+    `sum_clip` the most that a shopper adds to one, and `colluders` of their contributors cannot
+    take away the noise that privacy needs.
+    """
 
     epsilon: float = Field(gt=0, le=1e3)
     delta: float = Field(gt=0, le=0.5)
-    clip: float = Field(default=1.5, gt=0, le=1e3)
+    clip: float = Field(default=1.5, ge=0, le=1e3)
+    sums: int = Field(default=0, ge=0, le=MOST_SUMS)
+    sum_clip: float = Field(default=0.0, ge=0, le=1e9)
+    colluders: int = Field(default=1, ge=0)
 
 
 class EvaluationSection(Section):
@@ -300,9 +308,10 @@ class CoalitionConfiguration(ConfigurationFile):
         agreed = self.coalition.model_dump(exclude={"name"})
         if self.privacy is not None:
             agreed |= self.privacy.model_dump()
-            # All blocks are released together, once: one mechanism spends the whole budget.
+            # All blocks are released together, once: they are one mechanism, and each sum is one.
+            mechanisms = self.privacy.sums + (self.privacy.clip > 0)
             budget = self.privacy.epsilon, self.privacy.delta
-            agreed["noise_multiplier"] = noise_multiplier(*budget)
+            agreed["noise_multiplier"] = noise_multiplier(*budget, max(1, mechanisms))
         return Terms(
             coalition=self.coalition.name,
             identifier=identifier,

@@ -52,7 +52,9 @@ def initial_factors(items: int, factors: int) -> Float:
     return np.asarray(_START * np.cos(angles), dtype=np.float64)
 
 
-def normal_equations(confidences: csr_array, factors: Float) -> tuple[Float, Float]:
+def normal_equations(
+    confidences: csr_array, factors: Float, weights: Float | None = None
+) -> tuple[Float, Float]:
     """Sum up the normal equations of every row, without the part that all rows share.
 
     Parameters
@@ -60,6 +62,8 @@ def normal_equations(confidences: csr_array, factors: Float) -> tuple[Float, Flo
     confidences : csr_array, shape (n, m)
         Confidence of every interaction, above 0.
     factors : float64 array, shape (m, d)
+    weights : float64 array, shape (m,), optional
+        Of every column's part in the sums; 1 by default.
 
     Returns
     -------
@@ -68,10 +72,36 @@ def normal_equations(confidences: csr_array, factors: Float) -> tuple[Float, Flo
     right : float64 array, shape (n, d)
         ``sum_i c_i y_i``.
     """
-    outer = packed(factors[:, :, None] * factors[:, None, :])
+    weighed = factors if weights is None else weights[:, None] * factors
+    outer = packed(weighed[:, :, None] * factors[:, None, :])
     excess = confidences.copy()
     excess.data = excess.data - 1.0
-    return np.asarray(excess @ outer), np.asarray(confidences @ factors)
+    return np.asarray(excess @ outer), np.asarray(confidences @ weighed)
+
+
+def contribution_norms(confidences: csr_array, factors: Float) -> Float:
+    """Euclidean norm of what each row adds to the normal equations of all columns.
+
+    Parameters
+    ----------
+    confidences : csr_array, shape (n, m)
+    factors : float64 array, shape (n, d)
+        Of the rows.
+
+    Returns
+    -------
+    float64 array, shape (n,)
+        Of ``x x'`` for the part that the columns share, and of ``(c_i - 1) x x'`` and ``c_i x`` for
+        each column, matrices as triangles.
+    """
+    squared = confidences.copy()
+    squared.data = squared.data**2
+    excess = confidences.copy()
+    excess.data = (excess.data - 1.0) ** 2
+    outer = (packed(factors[:, :, None] * factors[:, None, :]) ** 2).sum(axis=1)
+    matrices = outer * (1.0 + np.asarray(excess.sum(axis=1)).ravel())
+    right = (factors**2).sum(axis=1) * np.asarray(squared.sum(axis=1)).ravel()
+    return np.asarray(np.sqrt(matrices + right), dtype=np.float64)
 
 
 def solved(shared: Float, matrices: Float, right: Float, regularization: float) -> Float:

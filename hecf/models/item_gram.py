@@ -5,23 +5,30 @@ They add up: the matrix of all shoppers together is the sum of those of disjoint
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 
 from hecf.errors import InvalidInput
-from hecf.models.weights import Weighting, interaction_weights
+from hecf.models.weights import Weighting, interaction_weights, shortened
 
 Float = NDArray[np.float64]
 
 
-def item_gram(counts: csr_array | csr_matrix, kind: Weighting = "binary") -> Float:
+def item_gram(
+    counts: csr_array | csr_matrix, kind: Weighting = "binary", bound: float = math.inf
+) -> Float:
     """Compute ``X' X`` of the weights X of counts.
 
     Parameters
     ----------
     counts : sparse CSR array or matrix, shape (n, m)
     kind : {"binary", "log1p"}
+    bound : float
+        Largest Frobenius norm of what one row of counts adds, in a triangle, too; its weights are
+        shortened to the root of it.
 
     Returns
     -------
@@ -33,7 +40,7 @@ def item_gram(counts: csr_array | csr_matrix, kind: Weighting = "binary") -> Flo
     InvalidInput
         If the counts are no sparse row matrix or out of range.
     """
-    weights = interaction_weights(counts, kind)
+    weights = shortened(interaction_weights(counts, kind), math.sqrt(bound))
     return np.asarray((weights.T @ weights).toarray(), dtype=np.float64)
 
 
@@ -70,6 +77,28 @@ def unpacked(triangle: Float, side: int) -> Float:
     symmetric[..., rows, columns] = triangle
     symmetric[..., columns, rows] = triangle
     return symmetric
+
+
+def without_negative_part(symmetric: Float) -> Float:
+    """Nearest symmetric matrices without negative eigenvalues, such as X'X has none.
+
+    Noise gives them to a sum of products; Higham (1988, theorem 2.1) says what is nearest in the
+    Frobenius norm.
+
+    Parameters
+    ----------
+    symmetric : float64 array, shape (..., m, m)
+
+    Returns
+    -------
+    float64 array of the same shape
+    """
+    values, vectors = np.linalg.eigh(symmetric)
+    kept = (vectors * np.maximum(values, 0.0)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    # Rounding must not leave a diagonal below 0.
+    diagonal = np.arange(symmetric.shape[-1])
+    kept[..., diagonal, diagonal] = np.maximum(kept[..., diagonal, diagonal], 0.0)
+    return np.asarray(kept, dtype=np.float64)
 
 
 def checked_gram(gram: Float) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -45,6 +46,30 @@ def interaction_weights(counts: csr_array | csr_matrix, kind: Weighting) -> csr_
             expected=f"one of {', '.join(get_args(Weighting))}",
         )
     return checked
+
+
+def shortened(weights: csr_array, bound: float) -> csr_array:
+    """Shorten rows to a Euclidean norm of at most `bound`, which may be infinite.
+
+    Parameters
+    ----------
+    weights : csr_array of float64, shape (n, m)
+    bound : float
+
+    Raises
+    ------
+    InvalidInput
+        If the bound is not positive.
+    """
+    if not bound > 0:
+        raise InvalidInput("rows cannot be shortened", got=bound, expected="a bound above 0")
+    if math.isinf(bound):
+        return weights
+    norms = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
+    factors = np.minimum(1.0, bound / np.maximum(norms, np.finfo(np.float64).tiny))
+    out = weights.copy()
+    out.data = out.data * np.repeat(factors, np.diff(out.indptr))
+    return out
 
 
 def checked_counts(counts: csr_array | csr_matrix) -> csr_array:

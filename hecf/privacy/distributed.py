@@ -15,6 +15,7 @@ import numpy as np
 
 from hecf.errors import InvalidInput
 from hecf.he.modular import Float
+from hecf.he.paillier.plan import PaillierSumPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.summation.plan import SumPlan
 from hecf.privacy.noise import discrete_gaussian
@@ -79,7 +80,7 @@ class DistributedNoise:
         """Bound with which a sum must be planned so that noisy values fit it."""
         return value_bound + TAIL * self.share
 
-    def noisy(self, plan: SumPlan, vector: Float, random: RandomBytes) -> Float:
+    def noisy(self, plan: SumPlan | PaillierSumPlan, vector: Float, random: RandomBytes) -> Float:
         """Round a vector to the plan's grid and add this contributor's share.
 
         Raises

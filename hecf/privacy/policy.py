@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hecf.errors import ReleaseRefused
 from hecf.he.paillier.product_plan import PaillierProductPlan
 from hecf.he.product.plan import ProductPlan
+from hecf.privacy.distributed import DistributedNoise
 from hecf.privacy.sensitivity import blocks_sensitivity
 
 _ROUNDING = 100.0
@@ -85,6 +86,67 @@ class GramPrivacy:
 
     def _numbers(self, plan: ProductPlan | PaillierProductPlan) -> int:
         return plan.left * plan.right * self.retailers * (self.retailers - 1) // 2
+
+
+@dataclass(frozen=True)
+class SumPrivacy:
+    """Differential privacy of sums, at the level of a shopper with all that she adds to them.
+
+    Retailers bound what a shopper adds, and add their noise themselves before they encrypt, so that
+    not even the key holder sees a sum without it.
+
+    Parameters
+    ----------
+    clip : float
+        Largest Euclidean norm of what a shopper adds to the vector of one retailer.
+    noise_multiplier : float
+        Standard deviation of the noise of a sum over its sensitivity.
+    contributors : int
+        Fewest retailers whose vectors are in a released sum; their shares of noise suffice.
+    colluders : int
+        Retailers among them who may subtract their own shares. A recipient that contributes is one.
+    appearances : int
+        Retailers at which a shopper may be: 1 where their shoppers are different.
+
+    Raises
+    ------
+    ReleaseRefused
+        If a field is out of its range.
+
+    Security
+    --------
+    The clipping and the noise are a retailer's own: nobody can check either under encryption. One
+    that adds less than its share weakens the promise to everybody's shoppers by that share.
+    """
+
+    clip: float
+    noise_multiplier: float
+    contributors: int
+    colluders: int
+    appearances: int
+
+    def __post_init__(self) -> None:
+        positive = all(0 < number < math.inf for number in (self.clip, self.noise_multiplier))
+        if not (positive and 0 <= self.colluders < self.contributors and self.appearances >= 1):
+            raise ReleaseRefused(
+                "the privacy of sums is out of range",
+                got=(self.clip, self.noise_multiplier, self.contributors, self.colluders),
+                expected="positive numbers, and fewer colluders than contributors",
+            )
+
+    def sensitivity(self, values: int, fraction_bits: int) -> float:
+        """Norm by which a shopper moves a sum of vectors that are rounded to a grid."""
+        # Rounding moves every number of a vector by half a step at most, with her and without her.
+        rounding = math.sqrt(values) * 0.5**fraction_bits
+        return self.appearances * (self.clip + rounding)
+
+    def noise(self, values: int, fraction_bits: int) -> DistributedNoise:
+        """Return the noise of a sum: its deviation, and every contributor's share of it."""
+        return DistributedNoise(
+            self.noise_multiplier * self.sensitivity(values, fraction_bits),
+            self.contributors,
+            colluders=self.colluders,
+        )
 
 
 @dataclass(frozen=True)

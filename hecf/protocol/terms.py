@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from hecf.errors import ConfigurationError
-from hecf.privacy.policy import GramPrivacy, ReleasePolicy
+from hecf.privacy.policy import GramPrivacy, ReleasePolicy, SumPrivacy
 
 FORMAT_VERSION = 1
 LARGEST_RIDGE = 1e12
@@ -36,7 +36,9 @@ NOT_BUILT = {
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
-_PRIVACY = {"epsilon": 1e3, "delta": 0.5, "clip": 1e3, "noise_multiplier": 1e6}
+MOST_SUMS = 1 << 20
+_PRIVACY = {"epsilon": 1e3, "delta": 0.5, "noise_multiplier": 1e6}
+_CLIPS = {"clip": 1e3, "sum_clip": 1e9}
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -83,9 +85,19 @@ class Terms:
         or the key holder as well, who picks the best `top_k` for the target.
     minimum_contributors : int
         Least number of retailers in a released sum.
-    epsilon, delta, clip, noise_multiplier : float
-        Differential privacy of the Gram blocks (:class:`hecf.privacy.policy.GramPrivacy`), or 0
-        for none. The multiplier is computed once, at provisioning, and agreed on as a number.
+    epsilon, delta, noise_multiplier : float
+        Differential privacy of all that is released about shoppers, or 0 for none. The multiplier
+        is that of every mechanism: one for the Gram blocks, if any, and one for each sum. It is
+        computed once, at provisioning, and agreed on as a number.
+    clip : float
+        Of the Gram blocks (:class:`hecf.privacy.policy.GramPrivacy`); 0 with privacy: there are no
+        Gram blocks, and shoppers of different retailers are different.
+    sum_clip : float
+        Of sums (:class:`hecf.privacy.policy.SumPrivacy`).
+    sums : int
+        Sums for which the budget is made; with privacy and 0 there are none.
+    colluders : int
+        Contributors to a sum who may take their own noise away.
 
     Raises
     ------
@@ -112,6 +124,9 @@ class Terms:
     delta: float = 0.0
     clip: float = 0.0
     noise_multiplier: float = 0.0
+    sum_clip: float = 0.0
+    sums: int = 0
+    colluders: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -165,14 +180,13 @@ class Terms:
         )
         _check("factors", self.factors, self.factors < self.shoppers, "fewer than the shoppers")
         # The canonical text of 1 and 1.0 differs, so both kinds of number become one.
-        for name in ("ridge", "decay", *_PRIVACY):
+        for name in ("ridge", "decay", *_PRIVACY, *_CLIPS):
             object.__setattr__(self, name, float(getattr(self, name)))
-        if any(getattr(self, name) for name in _PRIVACY):
-            for name, highest in _PRIVACY.items():
-                value = getattr(self, name)
-                _check(
-                    name, value, 0 < value <= highest, f"above 0, up to {highest:g}, as all four"
-                )
+        _check("sums", self.sums, 0 <= self.sums <= MOST_SUMS, f"0 to {MOST_SUMS}")
+        colluding = 0 <= self.colluders < self.minimum_contributors
+        _check("colluders", self.colluders, colluding, "fewer than minimum_contributors")
+        if any(getattr(self, name) for name in (*_PRIVACY, *_CLIPS, "sums", "colluders")):
+            self._check_privacy()
 
     def to_json(self) -> str:
         """Canonical JSON text: keys sorted, no spaces, format version inside."""
@@ -214,12 +228,37 @@ class Terms:
         return cls(**values)
 
     @property
+    def private(self) -> bool:
+        """Whether differential privacy was agreed on."""
+        return self.epsilon > 0
+
+    @property
+    def blocks_agreed(self) -> bool:
+        """Whether Gram blocks may be released: not where privacy was agreed on for sums alone."""
+        return self.clip > 0 or not self.private
+
+    @property
     def gram_privacy(self) -> GramPrivacy | None:
         """Differential privacy of the Gram blocks, if any was agreed on."""
-        if self.epsilon == 0:
+        if self.clip == 0:
             return None
         return GramPrivacy(
             self.epsilon, self.delta, self.clip, self.noise_multiplier, len(self.retailers)
+        )
+
+    @property
+    def sum_privacy(self) -> SumPrivacy | None:
+        """Differential privacy of sums, if any was agreed on."""
+        if self.sums == 0:
+            return None
+        # Gram blocks have the same shoppers at every retailer.
+        appearances = len(self.retailers) if self.clip > 0 else 1
+        return SumPrivacy(
+            self.sum_clip,
+            self.noise_multiplier,
+            self.minimum_contributors,
+            self.colluders,
+            appearances,
         )
 
     @property
@@ -234,6 +273,17 @@ class Terms:
             blinded=self.topology == BLINDED,
             gram_privacy=self.gram_privacy,
         )
+
+    def _check_privacy(self) -> None:
+        for name, highest in _PRIVACY.items():
+            value = getattr(self, name)
+            _check(name, value, 0 < value <= highest, f"above 0, up to {highest:g}, as all three")
+        for name, highest in _CLIPS.items():
+            value = getattr(self, name)
+            _check(name, value, 0 <= value <= highest, f"0 to {highest:g}")
+        agreed = (self.sum_clip > 0) == (self.sums > 0)
+        _check("sum_clip", self.sum_clip, agreed, "above 0 with sums, and 0 without")
+        _check("sums", self.sums, self.clip > 0 or self.sums > 0, "at least 1, or a clip above 0")
 
     @cached_property
     def fingerprint(self) -> str:

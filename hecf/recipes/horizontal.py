@@ -4,19 +4,22 @@ Every retailer runs the same steps; for each sum that a recommender asks for:
 
 1. the first retailer of the terms declares the sum, the others wait for it and compare it with
    what they would have declared themselves;
-2. each encrypts its own vector, uploads it, and commits to it at the key holder;
+2. each encrypts its own vector, uploads it, and commits to it at the key holder; where the terms
+   agree on privacy, it adds its share of noise before;
 3. each receives the released sum, which is exact in fixed point.
 """
 
 from __future__ import annotations
 
 import math
+import secrets
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import InvalidInput, Mismatch
 from hecf.he.plan import LEFT
+from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.he.summation.digits import LARGEST_DIGIT_BITS
 from hecf.measure import Measurements
@@ -43,6 +46,13 @@ class HorizontalRetailer:
     measurements : Measurements
     session : str, optional
         Tells the sums of one fit from those of another: lower-case letters, digits and hyphens.
+    random : callable, optional
+        Source of cryptographically secure bytes for the noise of private sums.
+
+    Security
+    --------
+    Where the terms agree on privacy, whoever calls this must have bounded what a shopper adds by
+    :attr:`contribution_bound`, as recommenders do; of a vector alone that cannot be seen.
     """
 
     def __init__(
@@ -53,6 +63,7 @@ class HorizontalRetailer:
         key_holder: KeyHolder,
         measurements: Measurements,
         session: str = "fit",
+        random: RandomBytes = secrets.token_bytes,
     ) -> None:
         self._terms = terms
         self._name = name
@@ -60,6 +71,7 @@ class HorizontalRetailer:
         self._key_holder = key_holder
         self._measurements = measurements
         self._session = session
+        self._random = random
         self._scheme = scheme_by_name(terms.scheme)
         self._contributor = Contributor(node, key_holder)
         self._encryptor: Encryptor | None = None
@@ -68,6 +80,12 @@ class HorizontalRetailer:
     def shoppers(self) -> int:
         """Most shoppers of any retailer."""
         return self._terms.shoppers
+
+    @property
+    def contribution_bound(self) -> float:
+        """Largest norm of what one shopper may add to a vector; infinite where sums are exact."""
+        private = self._terms.sum_privacy
+        return math.inf if private is None else private.clip
 
     def __call__(self, label: str, vector: Float, *, value_bound: float, whole: bool) -> Float:
         """Sum a vector of every retailer under encryption.
@@ -78,12 +96,13 @@ class HorizontalRetailer:
         vector : float64 array, shape (n,)
         value_bound : float
         whole : bool
-            As :class:`hecf.recommenders.Summation` says.
+            As :class:`hecf.recommenders.Summation` says. Private sums are never whole.
 
         Raises
         ------
         InvalidInput
-            If the vector exceeds the bound or is not finite; nothing is uploaded then.
+            If the vector exceeds the bound or is not finite, or the terms agree on privacy and on
+            no sums; nothing is uploaded then.
         ParameterError
             If sums of that bound do not fit the coalition's parameters.
         Mismatch
@@ -91,18 +110,20 @@ class HorizontalRetailer:
         PartyMissing, Unavailable
             If another party does not act or cannot be reached.
         """
-        fraction = 0 if whole else self._fraction_bits(value_bound)
+        fraction, bound = self._precision(vector.size, value_bound, whole=whole)
         declarer = self._terms.retailers[0]
         task = SumTask(
             self._terms,
             declarer,
             f"{self._session}-{label}",
             values=vector.size,
-            value_bound=value_bound,
+            value_bound=bound,
             fraction_bits=fraction,
         )
         # The others would wait in vain for a vector that its retailer finds unsuitable later.
         task.plan.checked(LEFT, vector)
+        noise = task.noise
+        mine = vector if noise is None else noise.noisy(task.plan, vector, self._random)
         encryptor = self.join()
         if self._name == declarer:
             self._node.declare(task)
@@ -115,7 +136,7 @@ class HorizontalRetailer:
 
         def make() -> bytes:
             with self._measurements.stage("encode"):
-                encoded = encryptor.encode(task.plan, LEFT, vector)
+                encoded = encryptor.encode(task.plan, LEFT, mine)
             with self._measurements.stage("encrypt"):
                 return encryptor.encrypt(encoded).to_bytes()
 
@@ -138,6 +159,18 @@ class HorizontalRetailer:
             parameters = key_parameters(self._terms)
             self._encryptor = self._scheme.encryptor(parameters, public_key)
         return self._encryptor
+
+    def _precision(self, values: int, value_bound: float, *, whole: bool) -> tuple[int, float]:
+        """Fraction bits of a sum, and its bound with room for noise."""
+        private = self._terms.sum_privacy
+        if private is None:
+            return 0 if whole else self._fraction_bits(value_bound), value_bound
+        # A finer grid needs less noise, and less noise leaves room for a finer grid.
+        for fraction in range(FINEST_BITS, 0, -1):
+            bound = private.noise(values, fraction).bound(value_bound)
+            if self._fraction_bits(bound) >= fraction:
+                return fraction, bound
+        return 0, private.noise(values, 0).bound(value_bound)
 
     def _fraction_bits(self, value_bound: float) -> int:
         """Bits after the point that leave room for the largest sum of either sign."""

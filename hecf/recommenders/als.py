@@ -9,8 +9,14 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from hecf.errors import InvalidInput
-from hecf.models.als import initial_factors, normal_equations, row_factors, solved
-from hecf.models.item_gram import packed, unpacked
+from hecf.models.als import (
+    contribution_norms,
+    initial_factors,
+    normal_equations,
+    row_factors,
+    solved,
+)
+from hecf.models.item_gram import packed, unpacked, without_negative_part
 from hecf.models.weights import Weighting, interaction_weights
 from hecf.recommenders.base import Float, Summation
 from hecf.recommenders.factors import FactorRecommender, divided
@@ -75,20 +81,27 @@ class AlternatingLeastSquares(FactorRecommender):
         by_item = csr_array(confidences.T)
         items = initial_factors(counts.shape[1], self.factors)
         triangle = self.factors * (self.factors + 1) // 2
+        limit = summation.contribution_bound
         for iteration in range(self.iterations):
             users = self._users(confidences, items)
-            matrices, right = normal_equations(by_item, users)
-            parts = (packed(users.T @ users), matrices.ravel(), right.ravel())
+            weights = _weights(confidences, users, limit)
+            matrices, right = normal_equations(by_item, users, weights)
+            shared = users.T @ (weights[:, None] * users)
+            parts = (packed(shared), matrices.ravel(), right.ravel())
             total = summation(
                 f"item-equations-{iteration + 1}",
                 np.concatenate(parts),
                 value_bound=self.statistics_bound,
                 whole=False,
             )
-            shared, matrices, right = np.split(total, np.cumsum([part.size for part in parts])[:2])
+            first, matrices, right = np.split(total, np.cumsum([part.size for part in parts])[:2])
+            shared, matrices = unpacked(first, self.factors), matrices.reshape(-1, triangle)
+            if not math.isinf(limit):
+                left = without_negative_part(unpacked(matrices, self.factors) + shared)
+                shared, matrices = np.zeros_like(shared), packed(left)
             items = solved(
-                unpacked(shared, self.factors),
-                matrices.reshape(-1, triangle),
+                shared,
+                matrices,
                 right.reshape(-1, self.factors),
                 self.regularization,
             )
@@ -121,3 +134,11 @@ class AlternatingLeastSquares(FactorRecommender):
             )
         if self.iterations < 1:
             raise InvalidInput("iterations are too few", got=self.iterations, expected="1 up")
+
+
+def _weights(confidences: csr_array, users: Float, limit: float) -> Float:
+    """How much of each shopper's statistics stays within what she may add."""
+    if math.isinf(limit):
+        return np.ones(len(users))
+    norms = contribution_norms(confidences, users)
+    return np.asarray(np.minimum(1.0, limit / np.maximum(norms, np.finfo(np.float64).tiny)))

@@ -8,6 +8,7 @@ model is the same code on pooled data.
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Protocol, Self
@@ -50,11 +51,20 @@ class Summation(Protocol):
         """Most shoppers of any retailer, known to all."""
         ...
 
+    @property
+    def contribution_bound(self) -> float:
+        """Largest Euclidean norm of what one shopper may add to a vector, known to all.
+
+        Infinite where sums are exact. Where it is not, they carry noise for differential privacy.
+        """
+        ...
+
 
 class Alone:
     """The sum over one's own vector only, exact and without a bound."""
 
     shoppers = 1 << 32
+    contribution_bound = math.inf
 
     def __call__(self, label: str, vector: Float, *, value_bound: float, whole: bool) -> Float:
         """Return the vector."""

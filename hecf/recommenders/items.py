@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -10,10 +11,9 @@ from scipy.sparse import csr_array
 
 from hecf.errors import InvalidInput
 from hecf.models.ease import ease_weights
-from hecf.models.item_gram import item_gram, packed, unpacked
+from hecf.models.item_gram import item_gram, packed, unpacked, without_negative_part
 from hecf.models.item_knn import cosine_neighbours
-from hecf.models.popularity import MostPopular as Popularity
-from hecf.models.weights import Weighting, interaction_weights
+from hecf.models.weights import Weighting, interaction_weights, shortened
 from hecf.recommenders.base import Float, Recommender, Summation
 
 LARGEST_COUNT = 1000
@@ -32,9 +32,14 @@ class MostPopular(Recommender):
         return int(self.buyers.size)
 
     def _fit(self, counts: csr_array, summation: Summation) -> None:
-        own = Popularity.fit(counts).scores
-        bound = float(summation.shoppers)
-        self.buyers = summation("item-buyers", own, value_bound=bound, whole=True)
+        limit = summation.contribution_bound
+        weights = shortened(interaction_weights(counts, "binary"), limit)
+        self.buyers = summation(
+            "item-buyers",
+            np.asarray(weights.sum(axis=0), dtype=np.float64).ravel(),
+            value_bound=float(summation.shoppers),
+            whole=math.isinf(limit),
+        )
 
     def _scores(self, users: NDArray[np.int64], counts: csr_array, recalculate: bool) -> Float:
         return np.tile(self.buyers, (counts.shape[0], 1))
@@ -132,12 +137,15 @@ def summed_gram(counts: csr_array, kind: Weighting, summation: Summation) -> Flo
     """
     clipped = csr_array(counts, copy=True)
     clipped.data = np.minimum(clipped.data, LARGEST_COUNT)
-    gram = item_gram(clipped, kind)
+    limit = summation.contribution_bound
+    private = not math.isinf(limit)
+    gram = item_gram(clipped, kind, limit)
     largest = 1.0 if kind == "binary" else float(np.log1p(LARGEST_COUNT)) ** 2
     summed = summation(
         "item-products",
         packed(gram),
-        value_bound=largest * summation.shoppers,
-        whole=kind == "binary",
+        value_bound=min(largest, limit) * summation.shoppers,
+        whole=kind == "binary" and not private,
     )
-    return unpacked(summed, gram.shape[0])
+    total = unpacked(summed, gram.shape[0])
+    return without_negative_part(total) if private else total

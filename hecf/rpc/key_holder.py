@@ -200,8 +200,9 @@ class KeyHolderService:
             return scores_to_bytes(task, scores)
         computed = self._fetch(task, TOTAL, active)
         present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
-        # An exact sum carries no noise of the key; it is entered, and spends nothing of tau.
-        self._debit(task.identifier, 0, 0.0)
+        # An exact sum carries no noise of the key; it is entered, and spends nothing of tau. The
+        # contributors' own noise is what the multiplier says of it.
+        self._debit(task.identifier, 0, self.terms.noise_multiplier)
         total = self._releaser.sum(task, computed.data, present)
         self.released["sum numbers"] += task.values
         return total.to_bytes(task)

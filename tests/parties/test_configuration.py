@@ -394,6 +394,21 @@ def test_the_noise_of_agreed_privacy_is_computed_when_terms_are_made(tmp_path: P
     assert without.terms("ab" * 16, 5000, "cd" * 32).gram_privacy is None
 
 
+def test_private_sums_share_the_budget(tmp_path: Path) -> None:
+    """Four sums and no Gram blocks: together they spend epsilon, each alone less."""
+    sums = "clip = 0\nsums = 4\nsum_clip = 10.0\n"
+    configuration = CoalitionConfiguration.load(write(tmp_path, COALITION + PRIVACY + sums))
+    terms = configuration.terms("ab" * 16, 5000, "cd" * 32)
+    assert terms.gram_privacy is None
+    assert (terms.sums, terms.sum_clip, terms.colluders) == (4, 10.0, 1)
+    together = dp_accounting.get_epsilon_gaussian(terms.noise_multiplier / 2, 1e-6)
+    assert abs(together - 2.0) < 1e-6
+    assert dp_accounting.get_epsilon_gaussian(terms.noise_multiplier, 1e-6) < 1.2
+    for half in ("sums = 4", "sum_clip = 10.0", "clip = 0"):
+        with pytest.raises(ConfigurationError, match="out of range"):
+            CoalitionConfiguration.load(write(tmp_path, f"{COALITION}{PRIVACY}{half}\n"))
+
+
 def test_privacy_without_its_package_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,9 @@ TERMS = Terms(
     delta=1e-6,
     clip=2.0,
     noise_multiplier=4.2,
+    sum_clip=8.0,
+    sums=3,
+    colluders=1,
 )
 OTHERS: dict[str, Any] = {
     "coalition": "royal",
@@ -44,6 +47,9 @@ OTHERS: dict[str, Any] = {
     "delta": 1e-7,
     "clip": 2.5,
     "noise_multiplier": 4.1,
+    "sum_clip": 9.0,
+    "sums": 4,
+    "colluders": 0,
 }
 names = st.from_regex(r"\A[a-z][a-z0-9-]{0,20}\Z")
 
@@ -105,7 +111,8 @@ def test_terms_cannot_be_changed() -> None:
 @pytest.mark.parametrize("name", sorted(OTHERS))
 @pytest.mark.parametrize("value", [None, True, False, [], {}, [1], "", "1", 1.5, -1, "0x20"])
 def test_values_of_another_type_are_refused(name: str, value: object) -> None:
-    if name in ("ridge", "decay", "epsilon", "clip", "noise_multiplier") and value == 1.5:
+    real = ("ridge", "decay", "epsilon", "clip", "sum_clip", "noise_multiplier")
+    if name in real and value == 1.5:
         # The one value of the list that some fields have room for.
         assert Terms.from_json(tampered(**{name: value})) == replace(TERMS, **{name: value})
         return

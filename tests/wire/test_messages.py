@@ -67,6 +67,17 @@ DIFFERENCES = [
         {"epsilon": 1.0, "delta": 1e-4, "clip": 2.0, "noise_multiplier": 9.0},
         "fingerprint of the terms",
     ),
+    (
+        {
+            "epsilon": 1.0,
+            "delta": 1e-4,
+            "noise_multiplier": 9.0,
+            "sums": 2,
+            "sum_clip": 3.0,
+            "colluders": 1,
+        },
+        "fingerprint of the terms",
+    ),
     ({"retailers": ("butcher", "grocer", "florist")}, "fingerprint of the terms"),
 ]
 

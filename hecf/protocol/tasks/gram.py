@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
 
+from hecf.errors import InvalidInput
 from hecf.he.paillier.plan import SCHEME as PAILLIER
 from hecf.he.paillier.planner import unsupported
 from hecf.he.plan import LEFT, RIGHT
@@ -20,9 +21,19 @@ GRAM_PRECISION = 2.0**-18
 
 @dataclass(frozen=True)
 class GramTask:
-    """All cross-Gram blocks of a coalition, which its terms define completely."""
+    """All cross-Gram blocks of a coalition, which its terms define completely.
+
+    Raises
+    ------
+    InvalidInput
+        If the terms agree on privacy for sums alone.
+    """
 
     terms: Terms
+
+    def __post_init__(self) -> None:
+        if not self.terms.blocks_agreed:
+            raise InvalidInput("the terms agree on privacy and on no Gram blocks")
 
     @cached_property
     def identifier(self) -> str:

@@ -21,12 +21,15 @@ def key_parameters(terms: Terms) -> ParameterSet | PaillierParameters:
 
 
 def has_gram_task(terms: Terms) -> bool:
-    """Whether the terms imply cross-Gram blocks: Paillier cannot multiply two ciphertexts."""
-    return terms.scheme != PAILLIER
+    """Whether the terms imply cross-Gram blocks.
+
+    Paillier cannot multiply two ciphertexts, and privacy of sums alone releases no blocks.
+    """
+    return terms.scheme != PAILLIER and terms.blocks_agreed
 
 
 def agreed_fingerprint(terms: Terms) -> bytes:
     """Fingerprint that two parties compare when they join: of the Gram plan, or of the key's."""
-    return (
-        gram_plan(terms).fingerprint if has_gram_task(terms) else key_parameters(terms).fingerprint
-    )
+    if terms.scheme == PAILLIER:
+        return key_parameters(terms).fingerprint
+    return gram_plan(terms).fingerprint

@@ -12,6 +12,7 @@ from hecf.he.paillier.plan import PaillierSumPlan
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
 from hecf.he.summation.plan import SumPlan
+from hecf.privacy.distributed import DistributedNoise
 from hecf.protocol.tasks.identity import Part, check_retailer, check_retailers, digest
 from hecf.protocol.tasks.parameters import key_parameters
 from hecf.protocol.terms import Terms
@@ -48,7 +49,7 @@ class SumTask:
     ------
     InvalidInput
         If a name is no retailer, there are fewer contributors than the terms ask for, or a number
-        is out of its range.
+        is out of its range, or the terms agree on privacy and not on such a sum.
     ParameterError
         If sums of that bound and precision do not fit the parameters of the coalition's key.
 
@@ -97,6 +98,8 @@ class SumTask:
                 got=self.weights,
                 expected=f"one for each of {len(self.contributors)} contributors, not 0",
             )
+        if self.terms.private:
+            self._check_privacy()
         # Refuses bounds that do not fit before anybody agrees to the task.
         _ = self.plan
 
@@ -130,6 +133,15 @@ class SumTask:
         return plan
 
     @property
+    def noise(self) -> DistributedNoise | None:
+        """What every contributor adds to its vector before it encrypts, if privacy was agreed on.
+
+        The value bound leaves room for it.
+        """
+        private = self.terms.sum_privacy
+        return None if private is None else private.noise(self.values, self.fraction_bits)
+
+    @property
     def parts(self) -> list[Part]:
         """What is contributed: a vector of every contributor."""
         return [(name, LEFT) for name in self.contributors]
@@ -138,3 +150,12 @@ class SumTask:
     def results(self) -> list[str]:
         """Names of the results."""
         return [TOTAL]
+
+    def _check_privacy(self) -> None:
+        if self.terms.sum_privacy is None:
+            raise InvalidInput("the terms agree on privacy and on no sums", got=self.label)
+        # A weight would multiply what a shopper adds, but only its retailer's share of the noise.
+        if any(abs(weight) != 1 for weight in self.weights):
+            raise InvalidInput(
+                "a private sum weighs its contributors", got=self.weights, expected="1 or -1 each"
+            )
