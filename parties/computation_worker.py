@@ -21,6 +21,8 @@ from hecf.wire import messages
 from parties.worker import Handler, Job, Worker, WorkerLimits
 
 _DIGEST_CHARACTERS = 64
+_BLOCK_SHARE = 16
+"""Part of a worker's memory that blocks of contributions may take; results take the most."""
 
 
 class WorkerComputer:
@@ -35,7 +37,11 @@ class WorkerComputer:
     """
 
     def __init__(self, terms: Terms, blocks: Path, limits: WorkerLimits) -> None:
-        self._worker = Worker(_computing, (terms.to_json(), str(blocks)), limits)
+        self._worker = Worker(
+            _computing,
+            (terms.to_json(), str(blocks), str(limits.memory_bytes // _BLOCK_SHARE)),
+            limits,
+        )
 
     @property
     def waiting(self) -> int:
@@ -70,9 +76,10 @@ class WorkerComputer:
         self._worker.close()
 
 
-def _computing(terms_json: str, blocks: str) -> Handler:
+def _computing(terms_json: str, blocks: str, memory: str) -> Handler:
     terms = Terms.from_json(terms_json)
-    computer = LocalComputer(terms, BlockStore(Path(blocks)), secrets.token_bytes)
+    store = BlockStore(Path(blocks))
+    computer = LocalComputer(terms, store, secrets.token_bytes, memory=int(memory))
 
     def handle(job: Job) -> Job:
         task = messages.task(tasks_pb2.Task.FromString(bytes.fromhex(job.fields["task"])), terms)

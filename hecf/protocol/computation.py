@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from hecf.errors import Mismatch, UnknownTask
 from hecf.he.blinding import SEED_BYTES, MaskSeed
+from hecf.he.paillier.plan import PaillierSumPlan
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
-from hecf.he.scheme import Evaluator, Scheme, Serialised
+from hecf.he.scheme import Evaluator, Scheme, Serialised, StreamingEvaluator, StreamingScheme
+from hecf.he.streams import MEMORY
+from hecf.he.summation.plan import SumPlan
 from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task
 
-ReadPart = Callable[[Part], bytes]
+ReadPart = Callable[[Part], Iterable[bytes]]
+"""Reads a contribution in chunks."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,14 @@ def compute(
     scheme: Scheme,
     evaluator: Evaluator,
     random: RandomBytes,
+    *,
+    memory: int = MEMORY,
 ) -> Serialised | Masked:
     """Compute one result of a task from its contributions, for the node's store.
+
+    Contributions pass through memory in blocks; what is kept is the result, for scores the sum
+    of the contributions, and a block, however many contributions there are. Under Paillier, which
+    has no blocks, contributions are read whole.
 
     Parameters
     ----------
@@ -108,9 +120,11 @@ def compute(
     present : collection of Part
         Contributions that are there; only a sum goes on when one of its parts is missing.
     read : callable
-        Returns the bytes of a contribution.
+        Returns the bytes of a contribution, chunk by chunk.
     random : callable
         Source of cryptographically secure bytes for the seed of a mask.
+    memory : int
+        Bytes to use for the blocks of contributions.
 
     Raises
     ------
@@ -118,34 +132,85 @@ def compute(
         If the task has no such result.
     Mismatch
         If a contribution is missing.
+    LimitExceeded
+        If the memory is too small for one block.
     """
     parts = parts_of(task, result)
-    if isinstance(task, SumTask):
-        return _sum(task, [part for part in parts if part in present], read, scheme, evaluator)
-    if any(part not in present for part in parts):
+    if not isinstance(task, SumTask) and any(part not in present for part in parts):
         raise Mismatch("a contribution is missing")
-    if isinstance(task, ScoreTask):
-        scores = _scores(task, read, scheme, evaluator)
-        if not task.blinded:
-            return scores
-        seed = MaskSeed.draw(random)
-        return Masked(seed, evaluator.blind(scores, seed).to_bytes())
-    operands = [scheme.operand(task.plan, part[1], read(part)) for part in parts]
-    return evaluator.gram(*operands)
+    weights = _weights(task, [part for part in parts if part in present])
+    plan = task.plan
+    if isinstance(plan, PaillierSumPlan):
+        return _sum_of_wholes(plan, weights, read, scheme, evaluator)
+    # Every other plan is of a scheme that works in blocks.
+    form, streaming = cast(StreamingScheme, scheme), cast(StreamingEvaluator, evaluator)
+    if isinstance(task, GramTask):
+        return _gram(task, parts, read, form, streaming, memory)
+    total = _added(plan, weights, read, form, streaming, memory)
+    if isinstance(task, SumTask):
+        summed: Serialised = total
+        return summed
+    model = ItemModel.from_bytes(task.plan, b"".join(read((task.target, MODEL))))
+    scores = evaluator.score(total, model.items, model.bias)
+    if not task.blinded:
+        return scores
+    seed = MaskSeed.draw(random)
+    return Masked(seed, evaluator.blind(scores, seed).to_bytes())
 
 
-def _sum(
-    task: SumTask, parts: list[Part], read: ReadPart, scheme: Scheme, evaluator: Evaluator
+def _gram(
+    task: GramTask,
+    parts: list[Part],
+    read: ReadPart,
+    scheme: StreamingScheme,
+    evaluator: StreamingEvaluator,
+    memory: int,
 ) -> Serialised:
-    weight_of = dict(zip(task.contributors, task.weights, strict=True))
-    operands = [scheme.operand(task.plan, LEFT, read(part)) for part in parts]
-    weights = [weight_of[name] for name, _ in parts]
+    accumulator = evaluator.gram_accumulator(task.plan)
+    share = memory // len(parts)
+    readers = [scheme.blocks(task.plan, side, read((n, side)), memory=share) for n, side in parts]
+    for left, right in zip(*readers, strict=True):
+        accumulator.add(left, right)
+    product: Serialised = accumulator.finish()
+    return product
+
+
+def _weights(task: Task, parts: list[Part]) -> dict[Part, int]:
+    """Return the contributions that are added up, with their weights."""
+    if isinstance(task, SumTask):
+        weight_of = dict(zip(task.contributors, task.weights, strict=True))
+        return {part: weight_of[part[0]] for part in parts}
+    return {part: 1 for part in parts if part[1] == LEFT}
+
+
+def _added(
+    plan: SumPlan | ProductPlan,
+    weights: Mapping[Part, int],
+    read: ReadPart,
+    scheme: StreamingScheme,
+    evaluator: StreamingEvaluator,
+    memory: int,
+) -> Any:
+    """Add contributions, one after the other."""
+    total = evaluator.sum_accumulator(plan)
     # A sum has as many summands as planned; who dropped out is stood in for with weight zero.
-    absent = len(task.contributors) - len(parts)
-    return evaluator.sum(operands + operands[:1] * absent, weights + [0] * absent)
+    absent = plan.summands - len(weights)
+    for part, weight in weights.items():
+        for block in scheme.blocks(plan, LEFT, read(part), memory=memory):
+            for factor in (weight, *[0] * absent):
+                total.add(block, factor)
+        absent = 0
+    return total.finish()
 
 
-def _scores(task: ScoreTask, read: ReadPart, scheme: Scheme, evaluator: Evaluator) -> Serialised:
-    operands = [scheme.operand(task.plan, LEFT, read((name, LEFT))) for name in task.sources]
-    model = ItemModel.from_bytes(task.plan, read((task.target, MODEL)))
-    return evaluator.score(evaluator.add(operands), model.items, model.bias)
+def _sum_of_wholes(
+    plan: PaillierSumPlan,
+    weights: Mapping[Part, int],
+    read: ReadPart,
+    scheme: Scheme,
+    evaluator: Evaluator,
+) -> Serialised:
+    operands = [scheme.operand(plan, LEFT, b"".join(read(part))) for part in weights]
+    absent = plan.summands - len(operands)
+    factors = [*weights.values(), *[0] * absent]
+    return evaluator.sum(operands + operands[:1] * absent, factors)

@@ -8,6 +8,7 @@ elsewhere: a captured contribution that is sent again for another task or part i
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 
 from hecf.errors import MalformedMessage, Replayed
 from hecf.he.messages import HEADER_BYTES, Kind, header, open_header
@@ -37,6 +38,13 @@ def operand_of(task: Task, what: str, data: bytes) -> bytes:
     if claimed != expected:
         raise Replayed("a contribution was made for another task or part")
     return bytes(body)
+
+
+def operand_chunks(task: Task, what: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the operand of a contribution whose first chunk holds its header; errors as above."""
+    arriving = iter(chunks)
+    yield operand_of(task, what, next(arriving, b""))
+    yield from arriving
 
 
 def digest_of(data: bytes) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name
+from hecf.he.streams import MEMORY
 from hecf.protocol.computation import compute
-from hecf.protocol.contribution import operand_of
+from hecf.protocol.contribution import operand_chunks
 from hecf.protocol.tasks import Part, Task, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.rpc.audit import Audit
@@ -69,13 +70,18 @@ class LocalComputer:
     store : BlockStore
     random : callable
         Source of cryptographically secure bytes.
+    memory : int
+        Bytes to use for the blocks of contributions.
     """
 
-    def __init__(self, terms: Terms, store: BlockStore, random: RandomBytes) -> None:
+    def __init__(
+        self, terms: Terms, store: BlockStore, random: RandomBytes, *, memory: int = MEMORY
+    ) -> None:
         self._scheme = scheme_by_name(terms.scheme)
         self._parameters = key_parameters(terms)
         self._store = store
         self._random = random
+        self._memory = memory
 
     def compute(
         self,
@@ -88,8 +94,17 @@ class LocalComputer:
         """Compute a result; once begun it goes on to its end."""
         evaluator = self._scheme.evaluator(self._parameters, public_key, self._random)
 
-        def read(part: Part) -> bytes:
-            return operand_of(task, part[1], self._store.get(parts[part]))
+        def read(part: Part) -> Iterator[bytes]:
+            return operand_chunks(task, part[1], self._store.chunks(parts[part]))
 
-        computed = compute(task, result, parts, read, self._scheme, evaluator, self._random)
+        computed = compute(
+            task,
+            result,
+            parts,
+            read,
+            self._scheme,
+            evaluator,
+            self._random,
+            memory=self._memory,
+        )
         return self._store.put(computed.to_bytes())

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from hecf.errors import InternalFailure, LimitExceeded
+
+CHUNK = 1 << 20
+"""Bytes that are read at once."""
 
 
 class BlockStore:
@@ -66,6 +69,25 @@ class BlockStore:
         if hashlib.sha256(data).hexdigest() != digest:
             raise InternalFailure("a stored block was changed")
         return data
+
+    def chunks(self, digest: str) -> Iterator[bytes]:
+        """Yield bytes piece by piece, after all of them were checked against their digest.
+
+        Raises
+        ------
+        InternalFailure
+            If the file is gone or was changed.
+        """
+        try:
+            file = (self._folder / digest).open("rb")
+        except OSError:
+            raise InternalFailure("a stored block is gone") from None
+        with file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise InternalFailure("a stored block was changed")
+            file.seek(0)
+            while chunk := file.read(CHUNK):
+                yield chunk
 
     def keep(self, digests: Collection[str]) -> None:
         """Remove every other block, and what a crash has left half written."""

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from encryption import keys_for
 
 from hecf.errors import (
     HecfError,
     InvalidInput,
+    LimitExceeded,
     MalformedMessage,
     Mismatch,
     ReleaseRefused,
@@ -18,9 +21,11 @@ from hecf.errors import (
 from hecf.he.blinding import BlindedDecryption, BlindedProduct, BlindedResult
 from hecf.he.clear_matrices import ClearProduct
 from hecf.he.keys import Decrypted
+from hecf.he.matrices import EncryptedMatrix, EncryptedProduct
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
-from hecf.he.scheme import Evaluator, Scheme, scheme_by_name
+from hecf.he.scheme import Evaluator, Scheme, scheme_by_name, streaming_scheme
+from hecf.he.streams import COPIES
 from hecf.privacy.release import ReleaseGate, TopScores
 from hecf.protocol.computation import Masked, check_part, compute
 from hecf.protocol.released import (
@@ -30,7 +35,7 @@ from hecf.protocol.released import (
     top_scores_from_bytes,
     top_scores_to_bytes,
 )
-from hecf.protocol.tasks import MODEL, SCORES, GramTask, Part, ScoreTask
+from hecf.protocol.tasks import MODEL, SCORES, TOTAL, GramTask, Part, ScoreTask, SumTask
 from hecf.protocol.terms import BLINDED, COALITION_KEY, Terms
 
 TERMS = Terms(
@@ -62,11 +67,11 @@ def evaluator() -> Evaluator:
 
 
 def uploads(
-    task: GramTask | ScoreTask, matrices: dict[Part, np.ndarray]
-) -> Callable[[Part], bytes]:
+    task: GramTask | ScoreTask | SumTask, matrices: dict[Part, np.ndarray]
+) -> Callable[[Part], list[bytes]]:
     encryptor = SCHEME.encryptor(task.plan.parameters, b"")
     data = {
-        part: encryptor.encrypt(encryptor.encode(task.plan, part[1], matrix)).to_bytes()
+        part: [encryptor.encrypt(encryptor.encode(task.plan, part[1], matrix)).to_bytes()]
         for part, matrix in matrices.items()
     }
     return data.__getitem__
@@ -83,6 +88,77 @@ def test_blocks_are_numpys(embeddings: dict[str, np.ndarray], evaluator: Evaluat
         assert not np.allclose(product.values, expected.T, atol=1e-3)
 
 
+def test_blocks_pass_through_little_memory() -> None:
+    """Contributions of which no half fits the memory: bytes of a block decide, not of the data."""
+    terms = replace(TERMS, scheme="ckks", retailers=("grocer", "butcher"), shoppers=100_000)
+    task = GramTask(terms)
+    plan = task.plan
+    scheme = streaming_scheme("ckks")
+    secret, public = keys_for(plan.parameters)
+    evaluator = scheme.evaluator(plan.parameters, public.to_bytes(), secrets.token_bytes)
+    encryptor = scheme.encryptor(plan.parameters, public.to_bytes())
+    random = np.random.default_rng(6)
+    rows = np.linalg.qr(random.standard_normal((100_000, 4)))[0]
+    data = {
+        part: encryptor.encrypt(encryptor.encode(plan, part[1], rows)).to_bytes()
+        for part in task.parts
+    }
+    assert plan.stripes(LEFT).count > 10
+    memory = 2 * COPIES * EncryptedMatrix.body_bytes(plan, LEFT, 0, 1)
+
+    def run(allowed: int) -> EncryptedProduct:
+        def read(part: Part) -> Iterator[bytes]:
+            whole = data[part]
+            return (whole[start : start + 10_000] for start in range(0, len(whole), 10_000))
+
+        made = compute(
+            task,
+            task.results[0],
+            task.parts,
+            read,
+            scheme,
+            evaluator,
+            secrets.token_bytes,
+            memory=allowed,
+        )
+        assert isinstance(made, EncryptedProduct)
+        return made
+
+    def peak(allowed: int) -> tuple[int, EncryptedProduct]:
+        tracemalloc.start()
+        try:
+            made = run(allowed)
+            return tracemalloc.get_traced_memory()[1], made
+        finally:
+            tracemalloc.stop()
+
+    small, product = peak(memory)
+    values = scheme.decryptor(secret).decrypt(product).unwrap()
+    assert np.abs(values - np.eye(4)).max() <= plan.error_bound + 1e-12
+    whole, _ = peak(1 << 30)
+    # What is left is the result while it is concealed.
+    assert small < memory + 10 * plan.result_bytes < whole
+    with pytest.raises(LimitExceeded, match="the memory is too small"):
+        run(memory - 2)
+
+
+def test_sums_in_blocks_are_exact_with_and_without_everybody(evaluator: Evaluator) -> None:
+    terms = replace(TERMS, minimum_contributors=2)
+    task = SumTask(terms, "grocer", "counts", values=500, value_bound=9.0, weights=(1, -2, 3))
+    vectors = np.random.default_rng(7).integers(-9, 10, (3, 500)).astype(float)
+    parts = task.parts
+    read = uploads(task, dict(zip(parts, vectors, strict=True)))
+    decryptor = SCHEME.decryptor(SCHEME.generate_keys(task.plan.parameters)[0])
+    for present in (parts, parts[1:], parts[:2]):
+        total = compute(task, TOTAL, present, read, SCHEME, evaluator, secrets.token_bytes)
+        weights = np.array([w for p, w in zip(parts, (1, -2, 3), strict=True) if p in present])
+        there = vectors[[part in present for part in parts]]
+        found = decryptor.decrypt_sum(task.plan, total).unwrap()
+        assert np.array_equal(found, weights @ there)
+    with pytest.raises(Mismatch):
+        compute(task, TOTAL, [], read, SCHEME, evaluator, secrets.token_bytes)
+
+
 def test_scores_are_numpys(evaluator: Evaluator) -> None:
     random = np.random.default_rng(2)
     shares = {name: random.uniform(-1, 1, (4, 4)) for name in SCORE.sources}
@@ -90,8 +166,8 @@ def test_scores_are_numpys(evaluator: Evaluator) -> None:
     model, unit = ItemModel.scaled(items, bias)
     operands = uploads(SCORE, {(name, LEFT): share for name, share in shares.items()})
 
-    def read(part: Part) -> bytes:
-        return model.to_bytes(SCORE.plan) if part == ("butcher", MODEL) else operands(part)
+    def read(part: Part) -> list[bytes]:
+        return [model.to_bytes(SCORE.plan)] if part == ("butcher", MODEL) else operands(part)
 
     product = compute(SCORE, SCORES, SCORE.parts, read, SCHEME, evaluator, secrets.token_bytes)
     assert isinstance(product, ClearProduct)
@@ -112,7 +188,7 @@ def test_scores_are_numpys(evaluator: Evaluator) -> None:
 def test_results_that_a_task_does_not_have_are_refused(
     task: GramTask | ScoreTask, result: str, evaluator: Evaluator
 ) -> None:
-    def never(part: Part) -> bytes:
+    def never(part: Part) -> list[bytes]:
         raise AssertionError("nothing may be read")
 
     with pytest.raises(UnknownTask, match="no such result"):
@@ -128,8 +204,8 @@ def test_blinded_scores_are_kept_in_one_piece_with_their_seed(evaluator: Evaluat
     model = ItemModel(items, np.zeros(25)).to_bytes(task.plan)
     operands = uploads(task, {(name, LEFT): np.full((4, 4), 0.25) for name in task.sources})
 
-    def read(part: Part) -> bytes:
-        return model if part[1] == MODEL else operands(part)
+    def read(part: Part) -> list[bytes]:
+        return [model] if part[1] == MODEL else operands(part)
 
     made = [
         compute(task, SCORES, task.parts, read, SCHEME, evaluator, secrets.token_bytes)
@@ -162,7 +238,7 @@ def test_a_coalition_that_blinds_releases_no_readable_scores() -> None:
 
 
 def test_parts_are_checked_before_they_are_stored() -> None:
-    good = uploads(GRAM, {("grocer", LEFT): np.zeros((300, 4))})(("grocer", LEFT))
+    good = uploads(GRAM, {("grocer", LEFT): np.zeros((300, 4))})(("grocer", LEFT))[0]
     check_part(GRAM, ("grocer", LEFT), good, SCHEME)
     model = ItemModel(np.zeros((4, 25)), np.zeros(25)).to_bytes(SCORE.plan)
     check_part(SCORE, ("butcher", MODEL), model, SCHEME)

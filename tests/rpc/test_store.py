@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hecf.errors import InternalFailure, LimitExceeded
-from hecf.rpc.store import BlockStore
+from hecf.rpc.store import CHUNK, BlockStore
 
 DATA = b"words of a ciphertext" * 1000
 DIGEST = hashlib.sha256(DATA).hexdigest()
@@ -34,6 +34,20 @@ def test_bytes_come_back_by_their_digest(store: BlockStore, folder: Path) -> Non
     assert store.get(DIGEST) == DATA
     assert store.put(b"") == hashlib.sha256(b"").hexdigest()
     assert {path.name for path in folder.iterdir()} == {DIGEST, hashlib.sha256(b"").hexdigest()}
+
+
+def test_chunks_are_checked_before_the_first_one_comes(store: BlockStore, folder: Path) -> None:
+    data = os.urandom(2 * CHUNK + 5)
+    digest = store.put(data)
+    assert [len(chunk) for chunk in store.chunks(digest)] == [CHUNK, CHUNK, 5]
+    assert b"".join(store.chunks(digest)) == data
+    changed = bytearray(data)
+    changed[-1] ^= 1
+    (folder / digest).write_bytes(changed)
+    with pytest.raises(InternalFailure, match="was changed"):
+        next(store.chunks(digest))
+    with pytest.raises(InternalFailure, match="is gone"):
+        next(store.chunks(DIGEST))
 
 
 def test_only_the_owner_can_read(store: BlockStore, folder: Path) -> None:
