@@ -162,6 +162,7 @@ class CoalitionSection(Section):
     releases: int = 4096
     minimum_shoppers: int = 100
     minimum_contributors: int = 2
+    minimum_rows: int = 10
     topology: str = BLINDED
 
 

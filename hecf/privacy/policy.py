@@ -171,6 +171,8 @@ class ReleasePolicy:
         Least strength s and number of releases tau of a plan's flooding noise.
     gram_privacy : GramPrivacy or None
         Differential privacy of Gram blocks; None adds no noise but flooding.
+    minimum_rows : int
+        Least number of rows of another party from which the most similar are chosen.
 
     Raises
     ------
@@ -185,14 +187,15 @@ class ReleasePolicy:
     releases: int = 1
     blinded: bool = False
     gram_privacy: GramPrivacy | None = None
+    minimum_rows: int = 2
 
     def __post_init__(self) -> None:
-        numbers = (self.minimum_shoppers, self.minimum_contributors, self.top_k)
-        if min(numbers[:2]) < 2 or self.top_k < 1:
+        least = (self.minimum_shoppers, self.minimum_contributors, self.minimum_rows)
+        if min(least) < 2 or self.top_k < 1:
             raise ReleaseRefused(
                 "a release policy is too weak",
-                got=numbers,
-                expected="at least 2 shoppers, 2 contributors and 1 item",
+                got=(*least, self.top_k),
+                expected="at least 2 shoppers, 2 contributors, 2 rows and 1 item",
             )
         if self.statistical_bits < 1 or self.releases < 1:
             raise ReleaseRefused(

@@ -95,12 +95,14 @@ class ReleaseGate:
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation, its plan floods less than agreed, or scores are
-            agreed to leave under a mask.
+            If the result is of another operation, its plan floods less than agreed, scores are
+            agreed to leave under a mask, or similar rows are chosen from too few.
         """
         self._check(decrypted.plan, SCORE, SIMILARITY)
         if self._policy.blinded and decrypted.plan.operation == SCORE:
             raise ReleaseRefused("scores are agreed to leave under a mask")
+        if decrypted.plan.operation == SIMILARITY:
+            self._check_rows(decrypted.plan.right, self._policy.minimum_rows)
         scores = self._flooded(decrypted.plan, decrypted.unwrap())
         k = min(self._policy.top_k, scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -162,8 +164,8 @@ class ReleaseGate:
         Raises
         ------
         ReleaseRefused
-            If more is asked for than the policy allows or than half of the rows, the plan is of an
-            own key, or it floods less than agreed.
+            If more is asked for than the policy allows or than half of the rows, there are fewer
+            rows than the policy asks for, the plan is of an own key, or it floods less than agreed.
         InvalidInput, Mismatch
             As :func:`hecf.he.similarity.scores.top_similar`.
         """
@@ -171,13 +173,8 @@ class ReleaseGate:
             raise ReleaseRefused(
                 "more similar rows are asked for than agreed", got=n, expected=self._policy.top_k
             )
-        if plan.right < 2 * n:
-            # The best of nearly all rows would be the whole matrix.
-            raise ReleaseRefused(
-                "the best are chosen from too few rows",
-                got=plan.right,
-                expected=f"at least {2 * n}",
-            )
+        # The best of nearly all rows would be the whole matrix.
+        self._check_rows(plan.right, max(2 * n, self._policy.minimum_rows))
         if plan.releases == 0:
             raise ReleaseRefused("an own-key similarity is released to nobody")
         self._check_flooding(plan)
@@ -207,6 +204,12 @@ class ReleaseGate:
         # tell of the key, so there is nothing to flood.
         if not isinstance(plan, PaillierProductPlan):
             self._check_flooding(plan)
+
+    def _check_rows(self, rows: int, least: int) -> None:
+        if rows < least:
+            raise ReleaseRefused(
+                "the best are chosen from too few rows", got=rows, expected=f"at least {least}"
+            )
 
     def _check_flooding(self, plan: ProductPlan | SimilarityPlan) -> None:
         agreed = (self._policy.statistical_bits, self._policy.releases)

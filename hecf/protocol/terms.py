@@ -98,6 +98,9 @@ class Terms:
         Sums for which the budget is made; with privacy and 0 there are none.
     colluders : int
         Contributors to a sum who may take their own noise away.
+    minimum_rows : int
+        Least number of a retailer's rows, shoppers or items, among which another looks for similar
+        ones.
 
     Raises
     ------
@@ -127,6 +130,7 @@ class Terms:
     sum_clip: float = 0.0
     sums: int = 0
     colluders: int = 0
+    minimum_rows: int = 10
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -169,6 +173,7 @@ class Terms:
             2 <= self.minimum_contributors <= len(self.retailers),
             f"2 to the {len(self.retailers)} retailers",
         )
+        _check("minimum_rows", self.minimum_rows, self.minimum_rows >= 2, "at least 2")
         _check(
             "shoppers",
             self.shoppers,
@@ -272,6 +277,7 @@ class Terms:
             releases=self.releases,
             blinded=self.topology == BLINDED,
             gram_privacy=self.gram_privacy,
+            minimum_rows=self.minimum_rows,
         )
 
     def _check_privacy(self) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from retail_logs import FRANCHISES as DATA
@@ -74,3 +76,14 @@ def test_items_across_catalogues_are_those_of_the_same_shoppers(pair) -> None:
         coalition.similar_items(models, source, 0, source)
     with pytest.raises(InvalidInput, match="out of range"):
         coalition.similar_items(models, source, 99, target)
+
+
+def test_a_retailer_with_fewer_rows_than_agreed_is_not_looked_into() -> None:
+    coalition = hecf.Coalition(DATA, scheme="clear")
+    models = coalition.fit(hecf.AlternatingLeastSquares(factors=4, iterations=1))
+    rows = len(models["west"].user_factors)
+    coalition.terms = replace(coalition.terms, minimum_rows=rows)
+    coalition.similar_users(models, "south", USERS, "west", N=2)
+    coalition.terms = replace(coalition.terms, minimum_rows=rows + 1)
+    with pytest.raises(ReleaseRefused, match=f"too few rows: got {rows}, expected at least"):
+        coalition.similar_users(models, "south", USERS, "west", N=2)

@@ -211,3 +211,15 @@ def test_more_similar_rows_than_agreed_are_refused() -> None:
     assert gate().most_similar(plan, [panel], 7).columns.shape == (30, 7)
     with pytest.raises(ReleaseRefused, match=r"more similar rows .* got 8, expected 7"):
         gate().most_similar(plan, [panel], 8)
+
+
+def test_similar_rows_of_too_few_are_refused() -> None:
+    """The best few of a handful say where each of them lies."""
+    plan = plan_similarity(scheme="ckks", inner=4, left=30, right=20, precision=1e-3, releases=4)
+    panel = Panel(plan, 0, 0, np.random.default_rng(3).uniform(-1, 1, (30, 20)))
+    released = gate(ReleasePolicy(2, 7, minimum_rows=20)).most_similar(plan, [panel], 3)
+    assert released.columns.shape == (30, 3)
+    with pytest.raises(ReleaseRefused, match=r"from too few rows: got 20, expected at least 21"):
+        gate(ReleasePolicy(2, 7, minimum_rows=21)).most_similar(plan, [panel], 3)
+    with pytest.raises(ReleaseRefused, match="policy is too weak"):
+        ReleasePolicy(2, 7, minimum_rows=1)

@@ -55,6 +55,7 @@ DIFFERENCES = [
     ({"scheme": "ckks"}, "fingerprint of the parameters"),
     ({"minimum_shoppers": 99}, "fingerprint of the terms"),
     ({"minimum_contributors": 3}, "fingerprint of the terms"),
+    ({"minimum_rows": 11}, "fingerprint of the terms"),
     ({"top_k": 6}, "fingerprint of the terms"),
     ({"ridge": 0.2}, "fingerprint of the terms"),
     ({"topology": "coalition-key"}, "fingerprint of the terms"),
