@@ -23,6 +23,8 @@ from hecf.privacy.noise import discrete_gaussian
 LEAST_STEPS = 4.0
 TAIL = 9.0
 """Deviations for which a vector's bound must leave room; a share exceeds it once in 10^18."""
+_AT_ONCE = 1 << 20
+"""Numbers that are drawn at a time; the sampler takes two hundred bytes for each."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,9 @@ class DistributedNoise:
                 expected=f"at most {plan.value_bound:.6g}",
             )
         limit = math.floor(math.ldexp(plan.value_bound, plan.fraction_bits))
-        noise = discrete_gaussian(vector.shape, steps, random)
-        integers = np.clip(plan.rounded(vector) + noise, -limit, limit)
+        integers = plan.rounded(vector)
+        for start in range(0, len(integers), _AT_ONCE):
+            piece = integers[start : start + _AT_ONCE]
+            piece += discrete_gaussian(piece.shape, steps, random)
+        np.clip(integers, -limit, limit, out=integers)
         return np.asarray(integers * 0.5**plan.fraction_bits, dtype=np.float64)

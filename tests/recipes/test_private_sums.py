@@ -199,6 +199,20 @@ def test_recommenders_are_fitted_over_private_sums(
             )
 
 
+def test_what_is_summed_was_bounded_at_home(start: Any) -> None:
+    data = {name: csr_array(purchases(number, 120, ITEMS)) for number, name in enumerate(RETAILERS)}
+    terms = private_terms(sum_clip=1.0)
+    found = with_retailers(
+        start(terms), lambda name, summation: MostPopular().fit(data[name], summation)
+    )
+    dense = np.vstack([counts.toarray() > 0 for counts in data.values()]).astype(np.float64)
+    bounded = (dense / np.maximum(1.0, np.linalg.norm(dense, axis=1, keepdims=True))).sum(axis=0)
+    deviation = terms.noise_multiplier
+    assert np.abs(found["alder"].buyers - bounded).max() < 6 * deviation
+    # The control: what shoppers bought, without the bound, is far from it.
+    assert np.abs(found["alder"].buyers - dense.sum(axis=0)).min() > 6 * deviation
+
+
 def test_a_shopper_adds_no_more_than_the_bound() -> None:
     counts = csr_array(purchases(3, 150, ITEMS))
     binary = interaction_weights(counts, "binary")
