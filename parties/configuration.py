@@ -153,7 +153,7 @@ class CoalitionSection(Section):
     """``[coalition]``: what is computed; the ranges are those of the terms."""
 
     name: str
-    scheme: Literal["ckks", "clear"] = "ckks"
+    scheme: Literal["ckks", "paillier", "clear"] = "ckks"
     factors: int = 32
     ridge: float = 0.1
     decay: float = 0.5

@@ -28,10 +28,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from hecf.errors import ConfigurationError, LimitExceeded
-from hecf.he.keys import SecretKey
+from hecf.he.keys import SecretBytes
+from hecf.he.paillier.parameters import PaillierParameters
 from hecf.he.parameters import ParameterSet
 from hecf.he.scheme import scheme_by_name
-from hecf.protocol.tasks import gram_plan
+from hecf.protocol.tasks import key_parameters
 from hecf.protocol.terms import Terms
 from parties.files import read_private, write_private
 
@@ -226,7 +227,7 @@ class KeyStore:
         self._write(replace(content, epochs=epochs), secret, self._passphrase(content))
         return epochs[-1]
 
-    def secret(self) -> SecretKey:
+    def secret(self) -> SecretBytes:
         """Open the secret key.
 
         Raises
@@ -235,7 +236,11 @@ class KeyStore:
             If the file was changed, belongs to another coalition or storage key, or needs a
             passphrase that the environment variable HECF_PASSPHRASE does not hold.
         """
-        return SecretKey(self._parameters, self._open(self._read()))
+        opened = self._open(self._read())
+        secret: SecretBytes = scheme_by_name(self._terms.scheme).secret_key(
+            self._parameters, opened
+        )
+        return secret
 
     def _draw(self, before: tuple[KeyEpoch, ...], days: int, passphrase: str | None) -> KeyEpoch:
         if not 1 <= days <= 3650:
@@ -295,8 +300,8 @@ class KeyStore:
         return AESGCM(hmac.digest(self._storage_key, stretched, "sha256"))
 
     @property
-    def _parameters(self) -> ParameterSet:
-        return gram_plan(self._terms).parameters
+    def _parameters(self) -> ParameterSet | PaillierParameters:
+        return key_parameters(self._terms)
 
     @property
     def _context(self) -> bytes:

@@ -23,6 +23,7 @@ from hecf.he.scheme import Encryptor
 from hecf.measure import Measurements
 from hecf.models import LocalEmbedding, MostPopular, top_k
 from hecf.protocol.ports import ComputeNode, KeyHolder
+from hecf.protocol.tasks import has_gram_task
 from hecf.protocol.terms import BLINDED
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
@@ -107,6 +108,12 @@ def run(
     HecfError
         If data, kit or another party is not as agreed; nothing is written then.
     """
+    if not has_gram_task(kit.terms):
+        raise ConfigurationError(
+            "the terms agree on sums only, and members are scored from Gram blocks",
+            got=f"scheme {kit.terms.scheme}, clip {kit.terms.clip:g}",
+            expected="scheme ckks, with [privacy] a clip above 0; or hecf fit --kit",
+        )
     data = load(kit)
     embedding = LocalEmbedding.fit(data.training, kit.terms.factors, kind=_weighting(kit))
     start = time.perf_counter()

@@ -52,14 +52,21 @@ class CompleteJourneyFranchise:
     item_names: Mapping[str, str]
 
 
-def load_franchises() -> dict[str, CompleteJourneyFranchise]:
+def load_franchises(
+    minimum_buyers: int = MINIMUM_BUYERS,
+) -> dict[str, CompleteJourneyFranchise]:
     """Load all three groups.
+
+    Parameters
+    ----------
+    minimum_buyers : int
+        Households that must have bought a product in weeks 1 to 39, at any of the groups.
 
     Returns
     -------
     dict of str to CompleteJourneyFranchise
         The catalogue has the products of the departments of the four retailers of
-        :mod:`hecf.data.complete_journey` that at least 60 households bought in weeks 1 to 39.
+        :mod:`hecf.data.complete_journey` that enough households bought.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def load_franchises() -> dict[str, CompleteJourneyFranchise]:
     place = np.searchsorted(products["product_id"], lines["product_id"])
     in_training = lines["week"] <= _journey.TRAINING_WEEKS
     kept = _journey.popular(
-        lines["household_id"], place, in_training, products["product_id"].size, MINIMUM_BUYERS
+        lines["household_id"], place, in_training, products["product_id"].size, minimum_buyers
     )
     ids = products["product_id"].astype(str).astype(object)
     sold = np.unique(place[kept])

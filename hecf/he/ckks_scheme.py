@@ -60,6 +60,10 @@ class CkksScheme:
         secret, public = ckks.generate_keys(parameters)
         return secret, public.to_bytes()
 
+    def secret_key(self, parameters: ParameterSet, data: bytes) -> SecretKey:
+        """Return a secret key that was stored."""
+        return SecretKey(parameters, data)
+
     def check_public_key(self, parameters: ParameterSet, public_key: bytes) -> None:
         """Parse strictly and drop the result."""
         PublicKey.from_bytes(parameters, public_key)

@@ -111,6 +111,10 @@ class Scheme(Protocol):
         """Draw a secret key, and the bytes of its public key."""
         ...
 
+    def secret_key(self, parameters: Any, data: bytes) -> Any:
+        """Return a secret key from the bytes that its ``expose`` gave to a key store."""
+        ...
+
     def check_public_key(self, parameters: Any, public_key: bytes) -> None:
         """Refuse bytes that are no public key for the parameters."""
         ...

@@ -287,6 +287,8 @@ class Terms:
         for name, highest in _CLIPS.items():
             value = getattr(self, name)
             _check(name, value, 0 <= value <= highest, f"0 to {highest:g}")
+        blocks = self.scheme != "paillier" or self.clip == 0
+        _check("clip", self.clip, blocks, "0 with scheme paillier, which has no Gram blocks")
         agreed = (self.sum_clip > 0) == (self.sums > 0)
         _check("sum_clip", self.sum_clip, agreed, "above 0 with sums, and 0 without")
         _check("sums", self.sums, self.clip > 0 or self.sums > 0, "at least 1, or a clip above 0")

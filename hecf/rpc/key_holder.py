@@ -10,7 +10,7 @@ import numpy as np
 
 from hecf.errors import Mismatch, PermissionDenied
 from hecf.he.blinding import BlindedProduct, BlindedResult
-from hecf.he.keys import SecretKey
+from hecf.he.keys import SecretBytes
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT
 from hecf.he.sampling import RandomBytes
@@ -49,7 +49,8 @@ class LocalReleaser:
     Parameters
     ----------
     terms : Terms
-    secret : SecretKey
+    secret : SecretBytes
+        Of the terms' scheme.
     random : callable
         Source of cryptographically secure bytes.
     """
@@ -57,7 +58,7 @@ class LocalReleaser:
     def __init__(
         self,
         terms: Terms,
-        secret: SecretKey,
+        secret: SecretBytes,
         random: RandomBytes,
         measurements: Measurements | None = None,
     ) -> None:

@@ -26,6 +26,7 @@ class SchemeName(StrEnum):
     """How it is encrypted."""
 
     ckks = "ckks"
+    paillier = "paillier"
     clear = "clear"
 
 
@@ -47,12 +48,13 @@ class Story(StrEnum):
 @guarded
 def demo(
     story: Annotated[
-        Story,
+        Story | None,
         typer.Argument(
             help="Shared shoppers (loyalty), a shared catalogue (franchise), or one's best "
-            "customers and another's shoppers like them (lookalike)."
+            "customers and another's shoppers like them (lookalike).",
+            show_default="loyalty, or franchise under Paillier",
         ),
-    ] = Story.loyalty,
+    ] = None,
     items: Annotated[Items, typer.Option(help="What is recommended.")] = Items.product_type,
     scheme: Annotated[SchemeName, typer.Option(help="Encryption scheme.")] = SchemeName.ckks,
     transport: Annotated[
@@ -78,6 +80,14 @@ def demo(
     for path in (json_path, report):
         check_target(path)
     progress = Console(stderr=True)
+    sums_only = scheme is SchemeName.paillier
+    story = story or (Story.franchise if sums_only else Story.loyalty)
+    if sums_only and story is not Story.franchise:
+        raise ConfigurationError(
+            f"the {story.value} demonstration multiplies two encrypted matrices",
+            got="--scheme paillier, which adds only",
+            expected="--scheme ckks, or hecf demo franchise",
+        )
     if story is not Story.loyalty:
         if (shoppers, seed, report, items, factors) != (None, None, None, Items.product_type, 32):
             raise ConfigurationError(

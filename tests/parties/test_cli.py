@@ -91,7 +91,7 @@ def test_version_and_help() -> None:
     [
         ["serve", "auditor", "--config", "party.toml"],
         ["serve", "retailer"],
-        ["demo", "--scheme", "paillier"],
+        ["demo", "--scheme", "rsa"],
         ["demo", "--transport", "pigeon"],
         ["demo", "--shoppers", "many"],
         ["provision"],

@@ -14,11 +14,13 @@ from parties.cli import app
 
 @pytest.fixture
 def small(monkeypatch) -> None:
-    monkeypatch.setattr(franchise, "load_franchises", small_groups)
+    monkeypatch.setattr(franchise, "load_franchises", lambda buyers: small_groups())
     monkeypatch.setattr(franchise, "FITS", {"ease": {"penalty": 20.0}})
 
 
-@pytest.mark.parametrize(("transport", "scheme"), [("grpc", "ckks"), ("memory", "clear")])
+@pytest.mark.parametrize(
+    ("transport", "scheme"), [("grpc", "ckks"), ("grpc", "paillier"), ("memory", "clear")]
+)
 def test_groups_fit_the_pooled_model_together(small, transport, scheme) -> None:
     steps: list[str] = []
     results = franchise.run(scheme, transport, steps.append)
@@ -45,3 +47,21 @@ def test_options_of_the_other_story_are_refused() -> None:
     result = CliRunner().invoke(app, ["demo", "franchise", "--shoppers", "200"])
     assert result.exit_code == 1
     assert "the franchise demonstration has no such option" in result.stderr
+
+
+def test_paillier_tells_the_story_of_sums(small, monkeypatch) -> None:
+    told = []
+
+    def run(*arguments):
+        told.append(arguments[:2])
+        raise HecfError("enough")
+
+    monkeypatch.setattr(franchise, "run", run)
+    for options in (["--scheme", "paillier"], ["franchise", "--scheme", "paillier"]):
+        assert CliRunner().invoke(app, ["demo", *options]).exit_code == 1
+    assert told == [("paillier", "grpc")] * 2
+    for story in ("loyalty", "lookalike"):
+        result = CliRunner().invoke(app, ["demo", story, "--scheme", "paillier"])
+        assert result.exit_code == 1
+        assert f"the {story} demonstration multiplies two encrypted matrices" in result.stderr
+    assert len(told) == 2

@@ -13,10 +13,12 @@ import pytest
 from coalitions import make_terms
 
 from hecf.errors import ConfigurationError, LimitExceeded
+from hecf.he.paillier.keys import PaillierSecretKey
+from hecf.he.paillier.parameters import PaillierParameters
 from hecf.he.scheme import scheme_by_name
 from hecf.protocol.tasks import GramTask, gram_plan
 from hecf.protocol.terms import Terms
-from parties.keystore import PASSPHRASE, KeyStore
+from parties.keystore import KEY_PAIR, PASSPHRASE, KeyStore
 
 TERMS = make_terms(scheme="ckks")
 WINDOW = 32
@@ -69,6 +71,20 @@ def test_the_pair_is_made_once_and_belongs_together(folder: Path) -> None:
     product = scheme.evaluator(plan.parameters, public, secrets.token_bytes).gram(*operands)
     decrypted = scheme.decryptor(store_in(folder).secret()).decrypt(product)
     np.testing.assert_allclose(decrypted.unwrap(), np.eye(TERMS.factors), atol=plan.error_bound)
+
+
+def test_a_paillier_key_is_kept_alike(tmp_path: Path) -> None:
+    terms = make_terms(scheme="paillier")
+    public = store_in(tmp_path, terms).load_or_generate()
+    secret = store_in(tmp_path, terms).secret()
+    assert isinstance(secret, PaillierSecretKey)
+    assert secret.public_key.to_bytes() == public
+    assert secret.public_key.parameters == PaillierParameters()
+    content = contents(tmp_path)[KEY_PAIR]
+    for prime in secret.primes():
+        for order in ("little", "big"):
+            assert int(prime).to_bytes(192, order)[:WINDOW] not in content
+    does_not_open(store_in(tmp_path, TERMS))
 
 
 def test_two_stores_have_two_keys(folder: Path, tmp_path: Path) -> None:

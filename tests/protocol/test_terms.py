@@ -104,6 +104,13 @@ def test_the_fingerprint_changes_with_every_field() -> None:
     assert len(found | {TERMS.fingerprint}) == len(OTHERS) + 1
 
 
+def test_privacy_of_blocks_under_paillier_is_refused() -> None:
+    assert TERMS.clip > 0
+    with pytest.raises(ConfigurationError, match=r"clip.*expected 0 with scheme paillier"):
+        replace(TERMS, scheme="paillier")
+    assert replace(TERMS, scheme="paillier", clip=0, sums=1, sum_clip=1.0).sum_privacy is not None
+
+
 def test_terms_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         TERMS.minimum_shoppers = 2  # type: ignore[misc]

@@ -59,6 +59,12 @@ class PaillierScheme:
         secret, public = generate_keys(parameters, secrets.token_bytes)
         return secret, public.to_bytes()
 
+    def secret_key(self, parameters: PaillierParameters, data: bytes) -> PaillierSecretKey:
+        """Return a secret key that was stored, after its primes passed their test again."""
+        from hecf.he.paillier.keys import PaillierSecretKey
+
+        return PaillierSecretKey(parameters, data)
+
     def check_public_key(self, parameters: PaillierParameters, public_key: bytes) -> None:
         """Let a modulus pass its gate and drop it."""
         from hecf.he.paillier.keys import PublicKey
