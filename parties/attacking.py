@@ -52,7 +52,7 @@ def terms_of(path: Path) -> Terms:
     Raises
     ------
     ConfigurationError
-        If the file is neither, or a coalition without encryption, which has nothing to attack.
+        If the file is neither, or of a coalition under another scheme than CKKS.
     """
     if "party" in parse_toml(path):
         files = PartyConfiguration.load(path).files
@@ -63,7 +63,7 @@ def terms_of(path: Path) -> Terms:
         terms = configuration.terms(secrets.token_hex(16), shoppers, "0" * 64)
     if terms.scheme != "ckks":
         raise ConfigurationError(
-            "there is nothing to attack without encryption", got=terms.scheme, expected="ckks"
+            "the attacks are on coalitions under CKKS", got=terms.scheme, expected="ckks"
         )
     return terms
 

@@ -81,7 +81,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         attacking.mount(terms(), ["guessing"], lambda step: None)
     clear = tmp_path / "coalition.toml"
     clear.write_text(DEMONSTRATION.read_text().replace('"ckks"', '"clear"'))
-    with pytest.raises(ConfigurationError, match="nothing to attack without encryption"):
+    with pytest.raises(ConfigurationError, match="the attacks are on coalitions under CKKS"):
         attacking.terms_of(clear)
     done = CliRunner().invoke(app, ["audit", "attack", "--config", str(tmp_path / "none.toml")])
     assert done.exit_code == 1
