@@ -26,21 +26,34 @@ MODULES = (
 _MET = {None: "", True: "yes", False: "NO"}
 
 
-def run(names: Sequence[str], *, quick: bool, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Run jobs by name, or all of them.
+def run(
+    names: Sequence[str],
+    *,
+    quick: bool,
+    progress: Callable[[str], None],
+    preset: str | None = None,
+) -> dict[str, Any]:
+    """Run jobs by name, those of a preset, or all jobs that are in no preset only.
 
     Raises
     ------
     ConfigurationError
-        If there is no job of a name, or the benchmarks are not installed.
+        If there is no job or preset of a name, both are given, or the benchmarks are not installed.
     """
+    if preset is not None and names:
+        raise ConfigurationError("a preset chooses its jobs itself", got=", ".join(names))
     try:
         jobs = {job.name: job for name in MODULES for job in _module(name).JOBS}
         harness, machine = _module("harness"), _module("machine")
+        presets = _module("presets").PRESETS
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "the benchmarks cannot be loaded", got=f"no module {error.name}", expected="a checkout"
         ) from None
+    if preset is not None:
+        if preset not in presets:
+            raise ConfigurationError("unknown preset", got=preset, expected=" or ".join(presets))
+        jobs = {job.name: job for job in presets[preset]}
     unknown = [name for name in names if name not in jobs]
     if unknown:
         raise ConfigurationError("unknown job", got=", ".join(unknown), expected=" or ".join(jobs))
@@ -68,6 +81,13 @@ def show(found: Mapping[str, Any], console: Console) -> None:
             f"{result['error']:.1e}",
         )
     console.print(table)
+    for result in found["results"]:
+        if "published" in result["details"]:
+            published = result["details"]["published"]
+            console.print(f"{result['job']}: {published['figure']}", soft_wrap=True, markup=False)
+            if "source" in published:
+                line = f"  {published['source']}; {published['hardware']}. {published['beside']}"
+                console.print(line, soft_wrap=True, markup=False)
 
 
 def _module(name: str) -> Any:

@@ -36,6 +36,12 @@ def run(
     jobs: Annotated[list[str] | None, typer.Argument(help="Jobs; all by default.")] = None,
     quick: Annotated[bool, typer.Option(help="Small sizes, to see that it runs.")] = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write results here.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Sizes of published work: apple, fedmf, fetch-by-similarity or fhe-recommender."
+        ),
+    ] = None,
 ) -> None:
     """Measure what encryption costs, beside baselines in the same run."""
     from parties import benchmarking
@@ -44,7 +50,7 @@ def run(
     raise_on_signals()
     check_target(json_path)
     progress = Console(stderr=True)
-    found = benchmarking.run(jobs or [], quick=quick, progress=progress.print)
+    found = benchmarking.run(jobs or [], quick=quick, progress=progress.print, preset=preset)
     benchmarking.show(found, Console())
     if json_path is not None:
         write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
