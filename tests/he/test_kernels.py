@@ -1,19 +1,17 @@
 from __future__ import annotations
 
-import struct
-from typing import Any
-
 import numpy as np
 import pytest
 import tenseal.sealapi as sealapi
 from encryption import PARAMETERS, keys_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seal_oracle import seal_ciphertext
 
 from hecf.he import kernels
 from hecf.he.modular import exact_terms
 from hecf.he.parameters import largest_primes
-from hecf.he.seal import SealContext, _load, _saved
+from hecf.he.seal import SealContext, _saved
 
 PRIMES = PARAMETERS.primes
 
@@ -101,15 +99,6 @@ def test_a_small_prime_needs_no_chunks_and_is_exact() -> None:
     right = random_words(random, (2, 400, 2, 1, 8), primes)
     out = kernels.multiply(left, right, primes)
     assert np.array_equal(out.astype(object), oracle(left, right, primes))
-
-
-def seal_ciphertext(context: SealContext, words: np.ndarray) -> Any:
-    """A SEAL ciphertext of words (components, L, N), through hecf's own composition."""
-    identifier = struct.pack("<4Q", *context.level_identifier(words.shape[1]))
-    composed = context._compose(identifier + b"\x01", words.astype(np.uint64), scale=1.0)
-    ciphertext = sealapi.Ciphertext()
-    _load(lambda path: ciphertext.load(context._context, path), composed)
-    return ciphertext
 
 
 def test_the_kernel_computes_what_seals_evaluator_computes() -> None:

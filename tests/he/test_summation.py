@@ -7,13 +7,17 @@ import secrets
 
 import numpy as np
 import pytest
+import tenseal.sealapi as sealapi
+from encryption import keys_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seal_oracle import seal_ciphertext
 
 from hecf.errors import InvalidInput, MalformedMessage, Mismatch, ParameterError
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
+from hecf.he.seal import SealContext, _saved
 from hecf.he.summation.plan import SumPlan
 from hecf.he.summation.planner import plan_sum
 
@@ -127,6 +131,50 @@ def test_refusals(party):
         scheme.operand(plan, LEFT, good.to_bytes()[:-1])
     with pytest.raises(Mismatch):
         scheme.operand(other, LEFT, good.to_bytes())
+
+
+def test_a_sum_has_the_words_that_seals_evaluator_adds_up():
+    scheme = scheme_by_name("ckks")
+    _, public = keys_for(PARAMETERS)
+    plan = planned(scheme, 9_000, 3, weights=4)
+    encryptor = scheme.encryptor(PARAMETERS, public.to_bytes())
+    evaluator = scheme.evaluator(PARAMETERS, public.to_bytes(), secrets.token_bytes)
+    random = np.random.default_rng(8)
+    vectors = random.uniform(-1, 1, (3, 9_000))
+    operands = [encryptor.encrypt(encryptor.encode(plan, LEFT, vector)) for vector in vectors]
+    # SEAL has no weights: what counts twice is added twice, and what counts negatively subtracted.
+    total = evaluator.sum(operands, [2, 1, -1])
+    context = SealContext(PARAMETERS)
+    seal = sealapi.Evaluator(context._context)
+    for polynomial in range(plan.polynomials):
+        a, b, c = (seal_ciphertext(context, each.words[0, polynomial]) for each in operands)
+        for other in (a, b):
+            added = sealapi.Ciphertext()
+            seal.add(a, other, added)
+            a = added
+        result = sealapi.Ciphertext()
+        seal.sub(a, c, result)
+        words = context._ciphertext_words(_saved(result.save))
+        assert np.array_equal(words, total.words[0, polynomial].astype(np.uint64))
+    # One weight less gives other words.
+    fewer = evaluator.sum(operands, [1, 1, -1])
+    assert not np.array_equal(fewer.words, total.words)
+
+
+def test_another_key_opens_garbage_and_another_parameter_set_nothing():
+    scheme = scheme_by_name("ckks")
+    _, public = keys_for(PARAMETERS)
+    plan = planned(scheme, 500, 2)
+    encryptor = scheme.encryptor(PARAMETERS, public.to_bytes())
+    evaluator = scheme.evaluator(PARAMETERS, public.to_bytes(), secrets.token_bytes)
+    ones = encryptor.encrypt(encryptor.encode(plan, LEFT, np.ones(500)))
+    total = evaluator.sum([ones, ones])
+    stranger, _ = scheme.generate_keys(PARAMETERS)
+    found = scheme.decryptor(stranger).decrypt_sum(plan, total).unwrap()
+    assert np.mean(np.abs(found - 2) < 2**-10) < 0.05
+    other, _ = keys_for(ParameterSet.with_data_primes(4096, 2))
+    with pytest.raises(Mismatch, match="other parameters"):
+        scheme.decryptor(other).decrypt_sum(plan, total)
 
 
 def test_a_plan_without_room_is_refused():
