@@ -10,6 +10,7 @@ from hecf.rpc.audit import AuditLog
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import AuditedComputer, Computer
 from hecf.rpc.server import Server
+from hecf.rpc.spool import Spool
 from hecf.rpc.sqlite_tasks import SqliteTaskStore
 from hecf.rpc.store import BlockStore
 from parties.auditing import audit_path
@@ -19,6 +20,7 @@ from parties.metrics import Operations
 from parties.renewal import IdentityFiles
 
 BLOCKS = "blocks"
+ARRIVING = "arriving"
 TASKS = "tasks.sqlite"
 
 
@@ -33,6 +35,7 @@ def make_service(kit: Kit, store: BlockStore, computer: Computer) -> ComputeNode
         kit.terms,
         store,
         computer,
+        Spool(kit.state / ARRIVING, kit.spool_limits),
         tasks=SqliteTaskStore(kit.state / TASKS, kit.terms),
         task_seconds=kit.configuration.limits.task_seconds,
         patience_seconds=kit.configuration.limits.patience_seconds,

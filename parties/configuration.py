@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -233,6 +234,8 @@ class LimitsSection(Section):
     task_seconds: float = Field(default=604_800.0, gt=0, le=31_536_000)
     message_megabytes: int = Field(default=4, ge=1, le=64)
     upload_megabytes: int = Field(default=1024, ge=1, le=1 << 20)
+    party_arriving_megabytes: int = Field(default=2048, ge=1)
+    arriving_megabytes: int = Field(default=8192, ge=1)
     concurrent_calls: int = Field(default=32, ge=1, le=1024)
     party_calls: int = Field(default=16, ge=1, le=1024)
     party_calls_per_minute: int = Field(default=6000, ge=1)
@@ -247,6 +250,11 @@ class LimitsSection(Section):
         if self.upload_megabytes < self.message_megabytes:
             expected = f"at least message_megabytes = {self.message_megabytes}"
             raise _refusal(_excerpt(self.upload_megabytes), expected, "upload_megabytes")
+        names = "upload_megabytes", "party_arriving_megabytes", "arriving_megabytes"
+        for smaller, larger in pairwise(names):
+            if getattr(self, larger) < getattr(self, smaller):
+                expected = f"at least {smaller} = {getattr(self, smaller)}"
+                raise _refusal(_excerpt(getattr(self, larger)), expected, larger)
         return self
 
     @property
@@ -273,6 +281,16 @@ class LimitsSection(Section):
     def upload_bytes(self) -> int:
         """Largest whole upload in bytes."""
         return self.upload_megabytes * _MEGABYTE
+
+    @property
+    def party_arriving_bytes(self) -> int:
+        """Bytes of one party's uploads that may be arriving."""
+        return self.party_arriving_megabytes * _MEGABYTE
+
+    @property
+    def arriving_bytes(self) -> int:
+        """Bytes of everybody's uploads that may be arriving."""
+        return self.arriving_megabytes * _MEGABYTE
 
 
 class OperationsSection(Section):

@@ -16,6 +16,7 @@ from hecf.rpc.allowed import AllowedFile
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import Party, party_uri
 from hecf.rpc.quotas import ServerLimits
+from hecf.rpc.spool import SpoolLimits
 from parties.configuration import FilesSection, PartyConfiguration
 from parties.files import read_limited, read_private
 from parties.worker import WorkerLimits
@@ -85,6 +86,16 @@ class Kit:
             calls_per_minute=limits.party_calls_per_minute,
             bytes_per_minute=limits.bytes_per_minute,
             call_seconds=limits.call_seconds,
+        )
+
+    @property
+    def spool_limits(self) -> SpoolLimits:
+        """Caps of what may be arriving at a compute node of this kit."""
+        limits = self.configuration.limits
+        return SpoolLimits(
+            upload_bytes=limits.upload_bytes,
+            party_bytes=limits.party_arriving_bytes,
+            total_bytes=limits.arriving_bytes,
         )
 
     @property

@@ -37,6 +37,7 @@ from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
 from hecf.rpc.quotas import ServerLimits
 from hecf.rpc.release_store import ReleaseStore
 from hecf.rpc.server import Server
+from hecf.rpc.spool import Spool
 from hecf.rpc.store import BlockStore
 from hecf.rpc.task_store import MemoryTaskStore, TaskStore
 from hecf.wire.transfer import Limits
@@ -113,13 +114,14 @@ class Coalition:
         self.terms = terms
         self.patience = patience
         self.tasks = tasks or MemoryTaskStore()
-        self.blocks = folder / "blocks"
+        self.blocks, self.arriving = folder / "blocks", folder / "arriving"
         self.debits: list[tuple[str, int, float]] = []
         self.secret, self.public_key = key_pair(terms.scheme, gram_plan(terms).parameters)
         self.node_service = ComputeNodeService(
             terms,
             BlockStore(self.blocks),
             LocalComputer(terms, BlockStore(self.blocks), secrets.token_bytes),
+            Spool(self.arriving),
             patience_seconds=patience,
             tasks=self.tasks,
         )

@@ -21,6 +21,7 @@ from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import KEY_HOLDER, RETAILER, Party
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
+from hecf.rpc.spool import Spool
 from hecf.rpc.store import BlockStore
 
 Result = TypeVar("Result")
@@ -51,6 +52,7 @@ class LocalServices:
             terms,
             blocks,
             LocalComputer(terms, blocks, secrets.token_bytes),
+            Spool(Path(self._folder.name) / "arriving"),
             patience_seconds=PATIENCE_SECONDS,
         )
         self.holder_measurements = Measurements()

@@ -135,6 +135,15 @@ class Scheme(Protocol):
         """Parse an operand strictly."""
         ...
 
+    def blocks(
+        self, plan: Any, side: str, source: Source, *, memory: int = MEMORY
+    ) -> Iterable[Any]:
+        """Parse an operand strictly from a file or chunks of bytes, block by block.
+
+        A scheme that does not stream yields the operand at once.
+        """
+        ...
+
     def product(self, plan: Any, data: bytes) -> Serialised:
         """Parse a product strictly."""
         ...
@@ -209,12 +218,6 @@ class StreamingScheme(Scheme, Protocol):
 
     def decryptor(self, secret: Any) -> StreamingDecryptor:
         """Return a decryptor for a secret key."""
-        ...
-
-    def blocks(
-        self, plan: OperandPlan, side: str, source: Source, *, memory: int = MEMORY
-    ) -> Iterable[Any]:
-        """Parse an operand strictly from a file or chunks of bytes, block by block."""
         ...
 
     def tile(self, plan: ProductPlan | SimilarityPlan, data: bytes) -> Serialised:

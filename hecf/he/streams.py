@@ -244,7 +244,7 @@ class OperandReader(Generic[P, B]):
     ) -> None:
         self._form, self._plan, self._side = form, plan, side
         self._stripes = stripes_within(form, plan, memory)
-        self._chunks = _chunks(source)
+        self._chunks = chunks_of(source)
         self._rest = memoryview(b"")
 
     def __iter__(self) -> Iterator[B]:
@@ -277,7 +277,7 @@ class OperandReader(Generic[P, B]):
         return memoryview(gathered)
 
 
-def _chunks(source: Source) -> Iterator[bytes]:
+def chunks_of(source: Source) -> Iterator[bytes]:
     """Yield bytes that are not empty."""
     read = getattr(source, "read", None)
     chunks = iter(lambda: read(CHUNK), b"") if read is not None else iter(source)

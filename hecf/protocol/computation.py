@@ -14,7 +14,7 @@ from hecf.he.product.item_model import ItemModel
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import Evaluator, Scheme, Serialised, StreamingEvaluator, StreamingScheme
-from hecf.he.streams import MEMORY
+from hecf.he.streams import MEMORY, Source, chunks_of
 from hecf.he.summation.plan import SumPlan
 from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task
 
@@ -37,8 +37,19 @@ class Computed:
     used: Mapping[Part, str]
 
 
-def check_part(task: Task, part: Part, data: bytes, scheme: Scheme) -> None:
-    """Parse a contribution strictly and drop it, so that nothing unchecked is stored.
+def check_part(
+    task: Task, part: Part, operand: Source, scheme: Scheme, *, memory: int = MEMORY
+) -> None:
+    """Parse an operand strictly and drop it, so that nothing unchecked is stored.
+
+    Parameters
+    ----------
+    task : Task
+    part : Part
+    operand : binary file, or iterable of bytes
+        Read to its end; an item model at once, everything else in blocks.
+    memory : int
+        Bytes that blocks may use.
 
     Raises
     ------
@@ -47,9 +58,10 @@ def check_part(task: Task, part: Part, data: bytes, scheme: Scheme) -> None:
     """
     _, what = part
     if isinstance(task, ScoreTask) and what == MODEL:
-        ItemModel.from_bytes(task.plan, data)
-    else:
-        scheme.operand(task.plan, what, data)
+        ItemModel.from_bytes(task.plan, b"".join(chunks_of(operand)))
+        return
+    for _ in scheme.blocks(task.plan, what, operand, memory=memory):
+        pass
 
 
 def parts_of(task: Task, result: str) -> list[Part]:

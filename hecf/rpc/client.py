@@ -135,19 +135,39 @@ class ComputeNodeClient(_Client):
         return messages.task(answer.task, terms)
 
     def contribute(self, task: Task, what: str, data: bytes) -> None:
-        """Upload the caller's part of a task."""
+        """Upload the caller's part of a task; a broken upload goes on where it broke off.
+
+        It is given up once nothing has arrived for as long as the patience lasts.
+        """
+        header = node_pb2.ContributionHeader(
+            task_id=messages.identifier_bytes(task.identifier),
+            side=messages.side_number(what),
+            manifest=transfer.manifest(data),
+        )
+        question = node_pb2.GetUploadRequest(
+            task_id=header.task_id, side=header.side, manifest=header.manifest
+        )
 
         def requests() -> Iterator[node_pb2.ContributeRequest]:
-            header = node_pb2.ContributionHeader(
-                task_id=messages.identifier_bytes(task.identifier),
-                side=messages.side_number(what),
-                manifest=transfer.manifest(data),
-            )
             yield node_pb2.ContributeRequest(header=header)
-            for chunk in transfer.chunks(data):
+            for chunk in transfer.chunks(data, header.offset):
                 yield node_pb2.ContributeRequest(chunk=chunk)
 
-        self._upload(self._stub.Contribute, requests())
+        arrived, deadline = -1, 0.0
+        while True:
+            try:
+                found = self._call(self._stub.GetUpload, question)
+                if found.sha256 == header.manifest.sha256:
+                    return
+                header.offset = found.offset
+                self._upload(self._stub.Contribute, requests())
+                return
+            except Unavailable:
+                if header.offset > arrived:
+                    arrived, deadline = header.offset, time.monotonic() + self._patience
+                elif time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_SECONDS)
 
     def contributed(self, task: Task, what: str) -> str | None:
         """Return SHA-256 of what the caller has contributed."""

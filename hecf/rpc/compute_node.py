@@ -8,10 +8,10 @@ was (control C27).
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from hecf.errors import (
     Conflict,
@@ -19,13 +19,15 @@ from hecf.errors import (
     Mismatch,
     PermissionDenied,
     Replayed,
+    Unavailable,
     UnknownTask,
 )
 from hecf.he.blinding import MaskSeed
 from hecf.he.scheme import scheme_by_name
+from hecf.he.streams import MEMORY
 from hecf.measure import Measurements
-from hecf.protocol.computation import Computed, Masked, check_part
-from hecf.protocol.contribution import digest_of, operand_of
+from hecf.protocol.computation import Computed, Masked
+from hecf.protocol.contribution import Declared
 from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import (
     MODEL,
@@ -40,6 +42,8 @@ from hecf.protocol.tasks import (
 from hecf.protocol.terms import Terms
 from hecf.rpc.computing import Computer
 from hecf.rpc.identity import RETAILER, Party
+from hecf.rpc.receiving import Receiver
+from hecf.rpc.spool import Arriving, Spool
 from hecf.rpc.store import BlockStore
 from hecf.rpc.task_store import MemoryTaskStore, Tasks, TaskStore
 from hecf.rpc.waiting import Active, Board, always
@@ -59,6 +63,8 @@ class ComputeNodeService:
         Where contributions and results lie.
     computer : Computer
         What computes from the store, in this process or another.
+    spool : Spool
+        Where contributions lie while they arrive.
     patience_seconds : float
         How long a caller waits for other parties at most.
     tasks : TaskStore, optional
@@ -67,6 +73,8 @@ class ComputeNodeService:
         How long a task takes contributions.
     clock : callable
         Seconds since 1970.
+    memory : int
+        Bytes that the check of a contribution may use.
     """
 
     def __init__(
@@ -74,11 +82,13 @@ class ComputeNodeService:
         terms: Terms,
         store: BlockStore,
         computer: Computer,
+        spool: Spool,
         *,
         patience_seconds: float,
         tasks: TaskStore | None = None,
         task_seconds: float = TASK_SECONDS,
         clock: Callable[[], float] = time.time,
+        memory: int = MEMORY,
         measurements: Measurements | None = None,
     ) -> None:
         self.terms = terms
@@ -87,6 +97,7 @@ class ComputeNodeService:
         self._parameters = key_parameters(terms)
         self._store = store
         self._computer = computer
+        self._receiver = Receiver(self._scheme, spool, memory)
         self._board = Board(patience_seconds)
         self._tasks = tasks or MemoryTaskStore()
         self._task_seconds = task_seconds
@@ -178,16 +189,30 @@ class ComputeNodeService:
         self._note(found[0].task.identifier, party)
         return found[0].task
 
-    def contribute(self, party: Party, identifier: str, side: str, data: bytes) -> bool:
+    def contribute(
+        self,
+        party: Party,
+        identifier: str,
+        side: str,
+        declared: Declared,
+        offset: int,
+        chunks: Iterable[bytes],
+    ) -> bool:
         """Take a retailer's part of a task; the retailer's name is that of its certificate.
+
+        What has arrived when the chunks break off is kept, and a later call goes on from there.
 
         Parameters
         ----------
         party : Party
         identifier, side : str
             The task, and the part of it.
-        data : bytes
-            A contribution of :func:`hecf.protocol.contribution.bound`.
+        declared : Declared
+            Size and digest of a contribution of :func:`hecf.protocol.contribution.bound`.
+        offset : int
+            Where in it the chunks begin: :meth:`uploaded` or less.
+        chunks : iterable of bytes
+            The first of a contribution holds its header at least.
 
         Returns
         -------
@@ -201,27 +226,35 @@ class ComputeNodeService:
         Replayed
             If the contribution was made for another task, or its ciphertexts were used before.
         LimitExceeded
-            If the disk is full; the part is missing then as before.
+            If more is declared or sent than may be, or the disk is full; the part is missing then
+            as before.
+        Unavailable
+            If the upload must go on from another offset.
         """
         part: Part = (party.name, side)
         state = self._seen(party, identifier)
-        state.check(part)
-        task = state.task
-        digest = digest_of(data)
-        if state.contributions.get(part) != digest:
-            check_part(task, part, operand_of(task, side, data), self._scheme)
-        # Under one lock, so that two uploads cannot both win; and written before it is recorded,
-        # so that a full disk leaves the part missing and not lost.
-        with self._board.change(), self._tasks.change() as tasks:
-            before = self._current(tasks, identifier)
-            after = before.contribute(part, digest)
-            self.received[party.name] = self.received.get(party.name, 0) + len(data)
-            if after is before:
-                return False
-            self._claim(tasks, task, part, data)
-            self._store.put(data)
-            tasks.put(after)
-        return True
+        if state.contribute(part, declared.digest) is state:
+            return False
+        record = partial(self._record, identifier, part)
+        try:
+            return self._receiver.take(state.task, part, declared, offset, chunks, record)
+        except Unavailable:
+            # Another call may have brought the same bytes to their end meanwhile.
+            if self.contributed(party, identifier, side) != declared.digest:
+                raise
+            return False
+
+    def uploaded(self, party: Party, identifier: str, side: str, declared: Declared) -> int:
+        """Return how many bytes of a contribution have arrived, so that its sender goes on there.
+
+        Raises
+        ------
+        UnknownTask, InvalidInput
+            If there is no such task or part.
+        """
+        if self.contributed(party, identifier, side) == declared.digest:
+            return declared.size
+        return self._receiver.arrived(self.task(party, identifier), (party.name, side), declared)
 
     def contributed(self, party: Party, identifier: str, side: str) -> str | None:
         """Return SHA-256 of what a retailer has contributed as a part of a task.
@@ -363,11 +396,25 @@ class ComputeNodeService:
             raise PermissionDenied("only its declarer ends a task")
         self._change(identifier, step)
 
-    def _claim(self, tasks: Tasks, task: Task, part: Part, data: bytes) -> None:
-        """Refuse ciphertexts that were used elsewhere (control C17)."""
+    def _record(self, identifier: str, part: Part, upload: Arriving, operand: str) -> bool:
+        """Take a checked contribution into the store, then into the task."""
+        # Under one lock, so that two uploads cannot both win; and stored before it is recorded,
+        # so that a full disk leaves the part missing and not lost.
+        with self._board.change(), self._tasks.change() as tasks:
+            before = self._current(tasks, identifier)
+            after = before.contribute(part, upload.declared.digest)
+            if after is before:
+                return False
+            self.received[part[0]] = self.received.get(part[0], 0) + upload.declared.size
+            self._claim(tasks, before.task, part, operand)
+            self._store.adopt(upload.path, upload.declared.digest)
+            tasks.put(after)
+        return True
+
+    def _claim(self, tasks: Tasks, task: Task, part: Part, operand: str) -> None:
+        """Refuse ciphertexts, by their digest, that were used elsewhere (control C17)."""
         if part[1] == MODEL or not self._copies_show:
             return
-        operand = hashlib.sha256(operand_of(task, part[1], data)).hexdigest()
         if not tasks.claim(operand, f"{task.identifier} {part[0]} {part[1]}"):
             raise Replayed("the ciphertexts of a contribution were used before")
 

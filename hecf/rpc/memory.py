@@ -6,10 +6,13 @@ counted, so a coalition behaves as it does over the network.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hecf.errors import Mismatch
 from hecf.he.blinding import MaskSeed
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
+from hecf.protocol.contribution import Declared
 from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_from_bytes
 from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
@@ -17,7 +20,7 @@ from hecf.rpc.authority import authorise
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.identity import Party
 from hecf.rpc.key_holder import KeyHolderService
-from hecf.wire import messages
+from hecf.wire import messages, transfer
 
 
 class _Link:
@@ -90,8 +93,15 @@ class MemoryComputeNode(_Link):
     def contribute(self, task: Task, what: str, data: bytes) -> None:
         """Hand over the caller's part of a task."""
         self._enter("Contribute")
-        self._sent(len(data))
-        self._service.contribute(self._party, task.identifier, what, data)
+        declared = Declared.of(data)
+        part = self._party, task.identifier, what, declared
+        offset = self._service.uploaded(*part)
+        self._service.contribute(*part, offset, self._chunks(data, offset))
+
+    def _chunks(self, data: bytes, offset: int) -> Iterator[bytes]:
+        for chunk in transfer.chunks(data, offset):
+            self._sent(len(chunk))
+            yield chunk
 
     def contributed(self, task: Task, what: str) -> str | None:
         """Return SHA-256 of what the caller has contributed."""

@@ -83,9 +83,14 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
         header = _first(request_iterator, "header").header
         identifier = messages.identifier_text(header.task_id)
         side = messages.side_name(header.side)
-        self._service.task(self._caller(context), identifier)
-        data = transfer.gather(header.manifest, _chunks(request_iterator), self._limits)
-        accepted = self._service.contribute(self._caller(context), identifier, side, data)
+        accepted = self._service.contribute(
+            self._caller(context),
+            identifier,
+            side,
+            transfer.declared(header.manifest),
+            header.offset,
+            _chunks(request_iterator),
+        )
         return node_pb2.ContributeResponse(accepted_now=accepted)
 
     def GetUpload(
@@ -94,8 +99,12 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
         """Say what there is of a part."""
         identifier = messages.identifier_text(request.task_id)
         side = messages.side_name(request.side)
-        found = self._service.contributed(self._caller(context), identifier, side)
-        return node_pb2.GetUploadResponse(sha256=bytes.fromhex(found or ""))
+        party, offset = self._caller(context), 0
+        found = self._service.contributed(party, identifier, side)
+        if request.HasField("manifest"):
+            declared = transfer.declared(request.manifest)
+            offset = self._service.uploaded(party, identifier, side, declared)
+        return node_pb2.GetUploadResponse(sha256=bytes.fromhex(found or ""), offset=offset)
 
     def CloseTask(
         self, request: node_pb2.CloseTaskRequest, context: Any

@@ -54,6 +54,21 @@ class BlockStore:
             raise LimitExceeded("a block cannot be stored", got=error.strerror) from None
         return digest
 
+    def adopt(self, path: Path, digest: str) -> None:
+        """Take over a complete file of this disk, of which the digest was checked.
+
+        Raises
+        ------
+        LimitExceeded
+            If the disk is full; the file stays where it is.
+        """
+        try:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            path.replace(self._folder / digest)
+        except OSError as error:
+            raise LimitExceeded("a block cannot be stored", got=error.strerror) from None
+
     def get(self, digest: str) -> bytes:
         """Read bytes and check them against their digest.
 

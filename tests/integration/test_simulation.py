@@ -18,6 +18,7 @@ from hecf.protocol.computation import Computed
 from hecf.protocol.state import Phase, TaskState
 from hecf.protocol.tasks import Part, Task
 from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.spool import Spool
 
 SCHEDULES = 1000
 PLANTED_SCHEDULES = 150
@@ -31,6 +32,7 @@ def test_a_thousand_schedules_break_nothing() -> None:
     # The control: there were deaths, and there were releases all the same.
     assert outcome.deaths > SCHEDULES / 2
     assert outcome.releases > 2 * SCHEDULES
+    assert outcome.broken_uploads > SCHEDULES / 10
 
 
 @pytest.mark.parametrize("seed", range(PROCESS_SCHEDULES))
@@ -84,6 +86,11 @@ PLANTED: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "releases are not kept": (faults.DyingReleases, "keep", lambda *arguments: None),
     "releases are not debited": (world.World, "_debit", lambda *arguments: None),
     "changes are not committed": (faults.DyingTasks, "change", forgetful),
+    "uploads go on at the end": (
+        Spool,
+        "confirmed",
+        lambda self, party, what, declared: declared.size - 1,
+    ),
     "tasks do not end": (TaskState, "check_running", lambda state: None),
 }
 

@@ -270,6 +270,7 @@ def test_a_key_holder_that_never_comes_is_named(coalition: Provisioned) -> None:
             "[limits]\npatience = 3",
             "limits.patience in {path} cannot be used: got an unknown key, expected one of "
             "patience_seconds, task_seconds, message_megabytes, upload_megabytes, "
+            "party_arriving_megabytes, arriving_megabytes, "
             "concurrent_calls, party_calls, party_calls_per_minute, "
             "party_megabytes_per_minute, worker_megabytes, job_seconds, encryption_processes, "
             "threads",

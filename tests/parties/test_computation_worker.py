@@ -181,7 +181,7 @@ def test_a_stop_waits_for_a_running_job_and_refuses_new_calls(
     until(lambda: health(coalition) == health_pb2.HealthCheckResponse.NOT_SERVING, "NOT_SERVING", 5)
     late = client(coalition, "alder")
     with pytest.raises(Unavailable, match="this party is stopping"):
-        late.contribute(task, LEFT, operand(coalition, LEFT, 0))
+        late.contributed(task, LEFT)
     late.close()
     os.kill(pid, signal.SIGCONT)
     running.join(10)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import secrets
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -239,9 +240,9 @@ def test_a_coalition_that_blinds_releases_no_readable_scores() -> None:
 
 def test_parts_are_checked_before_they_are_stored() -> None:
     good = uploads(GRAM, {("grocer", LEFT): np.zeros((300, 4))})(("grocer", LEFT))[0]
-    check_part(GRAM, ("grocer", LEFT), good, SCHEME)
+    check_part(GRAM, ("grocer", LEFT), [good], SCHEME)
     model = ItemModel(np.zeros((4, 25)), np.zeros(25)).to_bytes(SCORE.plan)
-    check_part(SCORE, ("butcher", MODEL), model, SCHEME)
+    check_part(SCORE, ("butcher", MODEL), io.BytesIO(model), SCHEME)
     large = np.full(4 * 25 + 25, 0.9).astype("<f8").tobytes()
     for task, part, data, error in (
         (GRAM, ("butcher", RIGHT), good, MalformedMessage),
@@ -253,7 +254,7 @@ def test_parts_are_checked_before_they_are_stored() -> None:
         (SCORE, ("butcher", MODEL), model[:40] + large, InvalidInput),
     ):
         with pytest.raises(error) as caught:
-            check_part(task, part, data, SCHEME)
+            check_part(task, part, [data], SCHEME)
         assert isinstance(caught.value, HecfError)
 
 

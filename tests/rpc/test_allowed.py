@@ -19,7 +19,9 @@ from coalitions import LIMITS, AnyCertificate, GrpcCoalition, identity_of, make_
 from hecf.api.v1 import compute_node_pb2 as pb2
 from hecf.api.v1 import compute_node_pb2_grpc
 from hecf.errors import ConfigurationError, PermissionDenied
+from hecf.he.plan import LEFT
 from hecf.measure import Measurements
+from hecf.protocol.contribution import bound
 from hecf.protocol.tasks import GramTask
 from hecf.rpc.allowed import AllowedCertificate, AllowedCertificates, AllowedFile, fingerprint_of
 from hecf.rpc.client import ComputeNodeClient
@@ -179,11 +181,13 @@ def test_revocation_ends_a_call_that_is_open(coalition: GrpcCoalition, kind: str
     done = threading.Event()
 
     def upload() -> Iterator[pb2.ContributeRequest]:
-        task = messages.identifier_bytes(GramTask(coalition.terms).identifier)
+        gram = GramTask(coalition.terms)
+        task = messages.identifier_bytes(gram.identifier)
         size = {"size": 16 << 20, "sha256": bytes(32)}
         yield pb2.ContributeRequest(
             header=pb2.ContributionHeader(task_id=task, side=1, manifest=size)
         )
+        yield pb2.ContributeRequest(chunk=bound(gram, LEFT, b""))
         while not done.wait(0.05):
             if kind == "a long upload":
                 yield pb2.ContributeRequest(chunk=b"z" * 100)

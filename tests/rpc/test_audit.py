@@ -192,7 +192,7 @@ def test_events_of_a_node_name_party_task_and_size_and_no_payload(
     coalition.publish()
     coalition.node("alder").contribute(task, LEFT, data)
     for attempt in (
-        lambda: coalition.node("alder").contribute(task, LEFT, CANARY.encode() * 100),
+        lambda: coalition.node("birch").contribute(task, LEFT, CANARY.encode() * 100),
         lambda: coalition.node("alder").await_task(terms, f"sum/{CANARY}/x"),
         lambda: coalition.node("alder").publish_key(terms, CANARY.encode()),
         lambda: coalition.node("dogwood").join(terms),
@@ -205,7 +205,7 @@ def test_events_of_a_node_name_party_task_and_size_and_no_payload(
         ("join", "alder"),
         ("publish key", KEY_HOLDER),
         ("contribute", "alder"),
-        ("refusal", "alder"),
+        ("refusal", "birch"),
         ("refusal", "alder"),
         ("refusal", "alder"),
         ("refusal", "dogwood"),

@@ -165,11 +165,11 @@ def test_a_full_disk_leaves_the_contribution_missing(
     coalition.publish()
     coalition.node("alder").contribute(task, LEFT, parts["alder"])
 
-    def full(*arguments: Any) -> str:
+    def full(*arguments: Any) -> None:
         raise LimitExceeded("a block cannot be stored", got="No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("hecf.rpc.store.BlockStore.put", full)
+        patched.setattr("hecf.rpc.store.BlockStore.adopt", full)
         with pytest.raises(LimitExceeded, match="No space left"):
             coalition.node("birch").contribute(task, RIGHT, parts["birch"])
     with pytest.raises(PartyMissing, match="birch did not act"):

@@ -27,6 +27,7 @@ from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party, server_name
 from hecf.rpc.quotas import ServerLimits
 from hecf.rpc.server import Server
+from hecf.rpc.spool import Spool, SpoolLimits
 from hecf.rpc.status import from_rpc_error
 from hecf.rpc.store import BlockStore
 from hecf.wire import messages, transfer
@@ -34,7 +35,8 @@ from parties.certificates import CertificateAuthority
 
 TERMS = make_terms()
 LIMITS = ServerLimits(message_bytes=64 << 10, upload_bytes=256 << 10, concurrent_calls=3)
-CHUNK = b"\x5a" * (16 << 10)
+START = bound(GramTask(TERMS), LEFT, b"")
+CHUNK = START + b"\x5a" * ((16 << 10) - len(START))
 TASK = messages.identifier_bytes(GramTask(TERMS).identifier)
 
 
@@ -43,10 +45,12 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         authority = CertificateAuthority.create(TERMS.identifier)
+        self.arriving = folder.with_name("arriving")
         self.service = ComputeNodeService(
             TERMS,
             BlockStore(folder),
             LocalComputer(TERMS, BlockStore(folder), secrets.token_bytes),
+            Spool(self.arriving, SpoolLimits(upload_bytes=LIMITS.upload_bytes)),
             patience_seconds=30,
         )
         self.folder = folder
@@ -82,7 +86,7 @@ class Node:
         """What an upload ends with; the server must go on to serve, and keep nothing."""
         with pytest.raises(grpc.RpcError) as got:
             self.stub.Contribute(requests, timeout=20, **options)
-        assert list(self.folder.iterdir()) == []
+        assert [*self.folder.iterdir(), *self.arriving.iterdir()] == []
         self.other.join(TERMS)
         return from_rpc_error(got.value, "the node")
 
@@ -161,7 +165,7 @@ def test_a_declared_size_over_the_cap_is_refused_unread(node: Node, size: int) -
     )
 
 
-@pytest.mark.parametrize("size", [0, 1, len(CHUNK), LIMITS.upload_bytes])
+@pytest.mark.parametrize("size", [len(START), len(CHUNK), LIMITS.upload_bytes])
 def test_an_endless_stream_ends_where_it_was_declared_to(node: Node, size: int) -> None:
     upload = Upload(size, endless(CHUNK))
     error = node.refusal(iter(upload))
@@ -196,6 +200,15 @@ def test_a_million_empty_chunks_end_at_the_first(node: Node) -> None:
             list(Upload(2 * len(CHUNK), iter([CHUNK]))),
             f"a payload is shorter than declared: got {len(CHUNK)} bytes, "
             f"expected {2 * len(CHUNK)}",
+        ),
+        (list(Upload(0, iter([]))), "a contribution is too short: got 0 bytes"),
+        (
+            list(Upload(len(CHUNK), iter([CHUNK[:39], CHUNK[39:]]))),
+            "a contribution is too short: got 39 bytes",
+        ),
+        (
+            list(Upload(len(CHUNK), iter([b"x" * len(CHUNK)]))),
+            "a message is not of this format: expected version 1",
         ),
         (list(Upload(len(CHUNK), iter([CHUNK]))), "a payload does not have the declared digest"),
         (

@@ -28,7 +28,8 @@ def main() -> int:
     outcome = run(arguments.schedules, arguments.seed)
     sys.stdout.write(
         f"{outcome.schedules} schedules from seed {arguments.seed}: {outcome.deaths} deaths, "
-        f"{outcome.releases} releases, {len(outcome.failures)} broke an invariant\n"
+        f"{outcome.broken_uploads} broken uploads, {outcome.releases} releases, "
+        f"{len(outcome.failures)} broke an invariant\n"
     )
     for seed, problem in outcome.failures[:10]:
         sys.stdout.write(f"seed {seed}: {problem}\n")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from hecf.errors import LimitExceeded, Unavailable
 from hecf.rpc.release_store import SqliteReleaseStore
+from hecf.rpc.spool import Spool
 from hecf.rpc.store import BlockStore
 from hecf.rpc.task_store import Tasks, TaskStore
 
@@ -50,6 +52,26 @@ class DyingBlocks(BlockStore):
         digest = super().put(data)
         self.checkpoints.reach()
         return digest
+
+    def adopt(self, path: Path, digest: str) -> None:
+        self.checkpoints.reach()
+        self.checkpoints.write()
+        super().adopt(path, digest)
+        self.checkpoints.reach()
+
+
+class DyingSpool(Spool):
+    """A spool that dies before, within and after every chunk."""
+
+    checkpoints: Checkpoints
+
+    def write(self, path: Path, offset: int, data: memoryview) -> None:
+        self.checkpoints.reach()
+        self.checkpoints.write()
+        super().write(path, offset, data[: len(data) // 2])
+        self.checkpoints.reach()
+        super().write(path, offset, data)
+        self.checkpoints.reach()
 
 
 class DyingTasks:
@@ -94,6 +116,16 @@ class Network:
     def __init__(self, random: Random) -> None:
         self._random = random
         self.broken = 0.0
+        self.cut = 0
+
+    def chunks(self, parts: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass the chunks of an upload on until the connection is lost."""
+        lasts = self._random.random() >= self.broken
+        for part in parts:
+            if not lasts and self._random.random() < 0.5:
+                self.cut += 1
+                raise Unavailable("the connection was lost")
+            yield part
 
     def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
         """Call through the network."""

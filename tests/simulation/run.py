@@ -18,6 +18,7 @@ class Outcome:
     schedules: int = 0
     deaths: int = 0
     releases: int = 0
+    broken_uploads: int = 0
     failures: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -35,6 +36,7 @@ def run(schedules: int, first_seed: int = 0, *, stop_early: bool = False) -> Out
                 schedule.world.close()
         outcome.schedules += 1
         outcome.deaths += schedule.world.deaths
+        outcome.broken_uploads += schedule.world.network.cut
         outcome.releases += len(schedule.released)
         if outcome.failures and stop_early:
             break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -25,11 +25,13 @@ from hecf.rpc.identity import KEY_HOLDER, Party
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
 from hecf.rpc.sqlite_tasks import SqliteTaskStore
+from hecf.wire import transfer
 from simulation.faults import (
     Checkpoints,
     Died,
     DyingBlocks,
     DyingReleases,
+    DyingSpool,
     DyingTasks,
     Link,
     Network,
@@ -45,6 +47,8 @@ TERMS = make_terms(
 )
 TASK_SECONDS = 1000.0
 ITEMS = 3
+CHUNK_BYTES = 48
+"""A contribution of the simulator is some hundred bytes."""
 Lie = Callable[[Computed], Computed]
 
 
@@ -78,12 +82,15 @@ class World:
         """Start the node from what lies on its disk."""
         blocks = DyingBlocks(self.folder / "blocks")
         blocks.checkpoints = self.at_node
+        spool = DyingSpool(self.folder / "arriving", clock=lambda: self.now)
+        spool.checkpoints = self.at_node
         store = SqliteTaskStore(self.folder / "tasks.sqlite", TERMS)
         self.at_node.left = None
         self.service = ComputeNodeService(
             TERMS,
             blocks,
             LocalComputer(TERMS, blocks, secrets.token_bytes),
+            spool,
             patience_seconds=0,
             tasks=DyingTasks(store, self.at_node),
             task_seconds=TASK_SECONDS,
@@ -121,7 +128,8 @@ class World:
 
     def node_link(self, name: str) -> Any:
         """The node as a party reaches it over the network."""
-        return Link(self.network, lambda: self.node(name))
+        party = Party(TERMS.identifier, role_of(name), name)
+        return Link(self.network, lambda: _Breaking(self.service, party, self.network))
 
     def holder_link(self, name: str) -> Any:
         """The key holder as a party reaches it over the network."""
@@ -163,6 +171,17 @@ class World:
         self.at_holder.reach()
         self.debits.append(task)
         self.at_holder.reach()
+
+
+class _Breaking(MemoryComputeNode):
+    """The node over connections that are lost after some chunk of an upload."""
+
+    def __init__(self, service: ComputeNodeService, party: Party, network: Network) -> None:
+        super().__init__(service, party, Measurements())
+        self._network = network
+
+    def _chunks(self, data: bytes, offset: int) -> Iterator[bytes]:
+        return self._network.chunks(transfer.chunks(data, offset, CHUNK_BYTES))
 
 
 class _Lying:

@@ -27,7 +27,7 @@ from hecf.api.v1 import terms_pb2 as hecf_dot_v1_dot_terms__pb2
 from hecf.api.v1 import transfer_pb2 as hecf_dot_v1_dot_transfer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahecf/v1/compute_node.proto\x12\x07hecf.v1\x1a\x13hecf/v1/tasks.proto\x1a\x13hecf/v1/terms.proto\x1a\x16hecf/v1/transfer.proto\"4\n\x0bJoinRequest\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.hecf.v1.Agreement\"\x0e\n\x0cJoinResponse\"V\n\x11PublishKeyRequest\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x14\n\x12PublishKeyResponse\"-\n\x0e\x44\x65\x63lareRequest\x12\x1b\n\x04task\x18\x01 \x01(\x0b\x32\r.hecf.v1.Task\"\"\n\x0f\x44\x65\x63lareResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\" \n\x10\x41waitTaskRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x11\x41waitTaskResponse\x12\x1b\n\x04task\x18\x01 \x01(\x0b\x32\r.hecf.v1.Task\"g\n\x12\x43ontributionHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12#\n\x08manifest\x18\x03 \x01(\x0b\x32\x11.hecf.v1.Manifest\"^\n\x11\x43ontributeRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.hecf.v1.ContributionHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"*\n\x12\x43ontributeResponse\x12\x14\n\x0c\x61\x63\x63\x65pted_now\x18\x01 \x01(\x08\"@\n\x10GetUploadRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\"#\n\x11GetUploadResponse\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\"#\n\x10\x43loseTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\"\x13\n\x11\x43loseTaskResponse\"#\n\x10\x41\x62ortTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\"\x13\n\x11\x41\x62ortTaskResponse\"5\n\x12\x46\x65tchResultRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0e\n\x06result\x18\x02 \x01(\t\"X\n\x0cResultHeader\x12#\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.Manifest\x12#\n\x04used\x18\x02 \x03(\x0b\x32\x15.hecf.v1.Contribution\"Z\n\x13\x46\x65tchResultResponse\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x15.hecf.v1.ResultHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"#\n\x10\x46\x65tchMaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\"!\n\x11\x46\x65tchMaskResponse\x12\x0c\n\x04seed\x18\x01 \x01(\x0c\x32\xb9\x05\n\x12\x43omputeNodeService\x12\x33\n\x04Join\x12\x14.hecf.v1.JoinRequest\x1a\x15.hecf.v1.JoinResponse\x12G\n\nPublishKey\x12\x1a.hecf.v1.PublishKeyRequest\x1a\x1b.hecf.v1.PublishKeyResponse(\x01\x12<\n\x07\x44\x65\x63lare\x12\x17.hecf.v1.DeclareRequest\x1a\x18.hecf.v1.DeclareResponse\x12\x42\n\tAwaitTask\x12\x19.hecf.v1.AwaitTaskRequest\x1a\x1a.hecf.v1.AwaitTaskResponse\x12G\n\nContribute\x12\x1a.hecf.v1.ContributeRequest\x1a\x1b.hecf.v1.ContributeResponse(\x01\x12\x42\n\tGetUpload\x12\x19.hecf.v1.GetUploadRequest\x1a\x1a.hecf.v1.GetUploadResponse\x12\x42\n\tCloseTask\x12\x19.hecf.v1.CloseTaskRequest\x1a\x1a.hecf.v1.CloseTaskResponse\x12\x42\n\tAbortTask\x12\x19.hecf.v1.AbortTaskRequest\x1a\x1a.hecf.v1.AbortTaskResponse\x12J\n\x0b\x46\x65tchResult\x12\x1b.hecf.v1.FetchResultRequest\x1a\x1c.hecf.v1.FetchResultResponse0\x01\x12\x42\n\tFetchMask\x12\x19.hecf.v1.FetchMaskRequest\x1a\x1a.hecf.v1.FetchMaskResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahecf/v1/compute_node.proto\x12\x07hecf.v1\x1a\x13hecf/v1/tasks.proto\x1a\x13hecf/v1/terms.proto\x1a\x16hecf/v1/transfer.proto\"4\n\x0bJoinRequest\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.hecf.v1.Agreement\"\x0e\n\x0cJoinResponse\"V\n\x11PublishKeyRequest\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\x14\n\x12PublishKeyResponse\"-\n\x0e\x44\x65\x63lareRequest\x12\x1b\n\x04task\x18\x01 \x01(\x0b\x32\r.hecf.v1.Task\"\"\n\x0f\x44\x65\x63lareResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\" \n\x10\x41waitTaskRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"0\n\x11\x41waitTaskResponse\x12\x1b\n\x04task\x18\x01 \x01(\x0b\x32\r.hecf.v1.Task\"w\n\x12\x43ontributionHeader\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12#\n\x08manifest\x18\x03 \x01(\x0b\x32\x11.hecf.v1.Manifest\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"^\n\x11\x43ontributeRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.hecf.v1.ContributionHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"*\n\x12\x43ontributeResponse\x12\x14\n\x0c\x61\x63\x63\x65pted_now\x18\x01 \x01(\x08\"e\n\x10GetUploadRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12#\n\x08manifest\x18\x03 \x01(\x0b\x32\x11.hecf.v1.Manifest\"3\n\x11GetUploadResponse\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"#\n\x10\x43loseTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\"\x13\n\x11\x43loseTaskResponse\"#\n\x10\x41\x62ortTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\"\x13\n\x11\x41\x62ortTaskResponse\"5\n\x12\x46\x65tchResultRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x0e\n\x06result\x18\x02 \x01(\t\"X\n\x0cResultHeader\x12#\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.Manifest\x12#\n\x04used\x18\x02 \x03(\x0b\x32\x15.hecf.v1.Contribution\"Z\n\x13\x46\x65tchResultResponse\x12\'\n\x06header\x18\x01 \x01(\x0b\x32\x15.hecf.v1.ResultHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"#\n\x10\x46\x65tchMaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\"!\n\x11\x46\x65tchMaskResponse\x12\x0c\n\x04seed\x18\x01 \x01(\x0c\x32\xb9\x05\n\x12\x43omputeNodeService\x12\x33\n\x04Join\x12\x14.hecf.v1.JoinRequest\x1a\x15.hecf.v1.JoinResponse\x12G\n\nPublishKey\x12\x1a.hecf.v1.PublishKeyRequest\x1a\x1b.hecf.v1.PublishKeyResponse(\x01\x12<\n\x07\x44\x65\x63lare\x12\x17.hecf.v1.DeclareRequest\x1a\x18.hecf.v1.DeclareResponse\x12\x42\n\tAwaitTask\x12\x19.hecf.v1.AwaitTaskRequest\x1a\x1a.hecf.v1.AwaitTaskResponse\x12G\n\nContribute\x12\x1a.hecf.v1.ContributeRequest\x1a\x1b.hecf.v1.ContributeResponse(\x01\x12\x42\n\tGetUpload\x12\x19.hecf.v1.GetUploadRequest\x1a\x1a.hecf.v1.GetUploadResponse\x12\x42\n\tCloseTask\x12\x19.hecf.v1.CloseTaskRequest\x1a\x1a.hecf.v1.CloseTaskResponse\x12\x42\n\tAbortTask\x12\x19.hecf.v1.AbortTaskRequest\x1a\x1a.hecf.v1.AbortTaskResponse\x12J\n\x0b\x46\x65tchResult\x12\x1b.hecf.v1.FetchResultRequest\x1a\x1c.hecf.v1.FetchResultResponse0\x01\x12\x42\n\tFetchMask\x12\x19.hecf.v1.FetchMaskRequest\x1a\x1a.hecf.v1.FetchMaskResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,33 +51,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AWAITTASKRESPONSE']._serialized_start=402
   _globals['_AWAITTASKRESPONSE']._serialized_end=450
   _globals['_CONTRIBUTIONHEADER']._serialized_start=452
-  _globals['_CONTRIBUTIONHEADER']._serialized_end=555
-  _globals['_CONTRIBUTEREQUEST']._serialized_start=557
-  _globals['_CONTRIBUTEREQUEST']._serialized_end=651
-  _globals['_CONTRIBUTERESPONSE']._serialized_start=653
-  _globals['_CONTRIBUTERESPONSE']._serialized_end=695
-  _globals['_GETUPLOADREQUEST']._serialized_start=697
-  _globals['_GETUPLOADREQUEST']._serialized_end=761
-  _globals['_GETUPLOADRESPONSE']._serialized_start=763
-  _globals['_GETUPLOADRESPONSE']._serialized_end=798
-  _globals['_CLOSETASKREQUEST']._serialized_start=800
-  _globals['_CLOSETASKREQUEST']._serialized_end=835
-  _globals['_CLOSETASKRESPONSE']._serialized_start=837
-  _globals['_CLOSETASKRESPONSE']._serialized_end=856
-  _globals['_ABORTTASKREQUEST']._serialized_start=858
-  _globals['_ABORTTASKREQUEST']._serialized_end=893
-  _globals['_ABORTTASKRESPONSE']._serialized_start=895
-  _globals['_ABORTTASKRESPONSE']._serialized_end=914
-  _globals['_FETCHRESULTREQUEST']._serialized_start=916
-  _globals['_FETCHRESULTREQUEST']._serialized_end=969
-  _globals['_RESULTHEADER']._serialized_start=971
-  _globals['_RESULTHEADER']._serialized_end=1059
-  _globals['_FETCHRESULTRESPONSE']._serialized_start=1061
-  _globals['_FETCHRESULTRESPONSE']._serialized_end=1151
-  _globals['_FETCHMASKREQUEST']._serialized_start=1153
-  _globals['_FETCHMASKREQUEST']._serialized_end=1188
-  _globals['_FETCHMASKRESPONSE']._serialized_start=1190
-  _globals['_FETCHMASKRESPONSE']._serialized_end=1223
-  _globals['_COMPUTENODESERVICE']._serialized_start=1226
-  _globals['_COMPUTENODESERVICE']._serialized_end=1923
+  _globals['_CONTRIBUTIONHEADER']._serialized_end=571
+  _globals['_CONTRIBUTEREQUEST']._serialized_start=573
+  _globals['_CONTRIBUTEREQUEST']._serialized_end=667
+  _globals['_CONTRIBUTERESPONSE']._serialized_start=669
+  _globals['_CONTRIBUTERESPONSE']._serialized_end=711
+  _globals['_GETUPLOADREQUEST']._serialized_start=713
+  _globals['_GETUPLOADREQUEST']._serialized_end=814
+  _globals['_GETUPLOADRESPONSE']._serialized_start=816
+  _globals['_GETUPLOADRESPONSE']._serialized_end=867
+  _globals['_CLOSETASKREQUEST']._serialized_start=869
+  _globals['_CLOSETASKREQUEST']._serialized_end=904
+  _globals['_CLOSETASKRESPONSE']._serialized_start=906
+  _globals['_CLOSETASKRESPONSE']._serialized_end=925
+  _globals['_ABORTTASKREQUEST']._serialized_start=927
+  _globals['_ABORTTASKREQUEST']._serialized_end=962
+  _globals['_ABORTTASKRESPONSE']._serialized_start=964
+  _globals['_ABORTTASKRESPONSE']._serialized_end=983
+  _globals['_FETCHRESULTREQUEST']._serialized_start=985
+  _globals['_FETCHRESULTREQUEST']._serialized_end=1038
+  _globals['_RESULTHEADER']._serialized_start=1040
+  _globals['_RESULTHEADER']._serialized_end=1128
+  _globals['_FETCHRESULTRESPONSE']._serialized_start=1130
+  _globals['_FETCHRESULTRESPONSE']._serialized_end=1220
+  _globals['_FETCHMASKREQUEST']._serialized_start=1222
+  _globals['_FETCHMASKREQUEST']._serialized_end=1257
+  _globals['_FETCHMASKRESPONSE']._serialized_start=1259
+  _globals['_FETCHMASKRESPONSE']._serialized_end=1292
+  _globals['_COMPUTENODESERVICE']._serialized_start=1295
+  _globals['_COMPUTENODESERVICE']._serialized_end=1992
 # @@protoc_insertion_point(module_scope)

@@ -210,10 +210,13 @@ class ContributionHeader(_message.Message):
     TASK_ID_FIELD_NUMBER: _builtins.int
     SIDE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     """Identifier of the task, 32 bytes."""
     side: _tasks_pb2.Side.ValueType
     """Which part of the task it is."""
+    offset: _builtins.int
+    """Where in the payload the first chunk begins: what the node has confirmed at most."""
     @_builtins.property
     def manifest(self) -> _transfer_pb2.Manifest:
         """Size and digest of the payload."""
@@ -224,10 +227,11 @@ class ContributionHeader(_message.Message):
         task_id: _builtins.bytes = ...,
         side: _tasks_pb2.Side.ValueType = ...,
         manifest: _transfer_pb2.Manifest | None = ...,
+        offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "side", b"side", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "offset", b"offset", "side", b"side", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -293,19 +297,25 @@ class GetUploadRequest(_message.Message):
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     SIDE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     """Identifier of the task, 32 bytes."""
     side: _tasks_pb2.Side.ValueType
     """Which part of the task it is."""
+    @_builtins.property
+    def manifest(self) -> _transfer_pb2.Manifest:
+        """Payload that the caller wants to send or to go on with; not set to ask for the digest only."""
+
     def __init__(
         self,
         *,
         task_id: _builtins.bytes = ...,
         side: _tasks_pb2.Side.ValueType = ...,
+        manifest: _transfer_pb2.Manifest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["side", b"side", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "side", b"side", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -318,16 +328,20 @@ class GetUploadResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SHA256_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
     sha256: _builtins.bytes
     """SHA-256 of the contribution, or nothing if there is none."""
+    offset: _builtins.int
+    """Bytes of the caller's payload that have arrived; it goes on from there."""
     def __init__(
         self,
         *,
         sha256: _builtins.bytes = ...,
+        offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

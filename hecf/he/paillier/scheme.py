@@ -7,12 +7,14 @@ without the extra ``paillier``.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hecf.he.paillier.parameters import PaillierParameters
 from hecf.he.paillier.plan import PaillierSumPlan, plan_paillier_sum
 from hecf.he.paillier.product_plan import PaillierPlan, PaillierProductPlan
 from hecf.he.sampling import RandomBytes
+from hecf.he.streams import MEMORY, Source, chunks_of
 
 if TYPE_CHECKING:
     from hecf.he.paillier.decryptor import PaillierDecryptor
@@ -102,6 +104,12 @@ class PaillierScheme:
         from hecf.he.paillier.matrices import PaillierMatrix
 
         return PaillierMatrix.from_bytes(plan, data)
+
+    def blocks(
+        self, plan: PaillierPlan, side: str, source: Source, *, memory: int = MEMORY
+    ) -> Iterator[PaillierMatrix]:
+        """Parse an operand strictly from a file or chunks of bytes, at once."""
+        yield self.operand(plan, side, b"".join(chunks_of(source)))
 
     def product(self, plan: PaillierProductPlan, data: bytes) -> PaillierProduct:
         """Parse a product strictly; its ciphertexts pass the gate where they are used."""
