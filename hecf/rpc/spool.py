@@ -123,12 +123,13 @@ class Arriving:
         Raises
         ------
         Unavailable
-            If the upload was given up.
+            If the upload was given up, or bytes are missing; it may go on with them.
         MalformedMessage
-            If bytes are missing or the digest differs.
+            If the digest differs.
         """
+        # A connection that breaks can look like the end of a stream: what has arrived is kept.
         if position != self.declared.size:
-            raise MalformedMessage(
+            raise Unavailable(
                 "a payload is shorter than declared",
                 got=f"{position} bytes",
                 expected=self.declared.size,
