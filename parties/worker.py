@@ -228,12 +228,15 @@ def _serve(
         limit_threads(limits.threads)
     handle = make(*arguments)
     while True:
+        # A parent that was killed has closed the connection; the kernel ends this process as well,
+        # and until then there is nobody to tell.
         try:
             job = _receive(connection, None)
-        except EOFError:
+            _limit_processor_time(limits)
+            answer = _done(handle, job)
+            _send(connection, answer)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             return
-        _limit_processor_time(limits)
-        _send(connection, _done(handle, job))
 
 
 def _done(handle: Handler, job: Job) -> Job:
