@@ -36,12 +36,11 @@ from hecf.he import sampling
 from hecf.he.kernels import add
 from hecf.he.messages import (
     Kind,
-    check_residues,
     check_words,
     header,
     open_header,
     pack_words,
-    unpack_words,
+    parse_words,
 )
 from hecf.he.modular import Float, Words, digits_to_float, recombine
 from hecf.he.plan import WORD_BYTES
@@ -118,11 +117,10 @@ class BlindedProduct:
         MalformedMessage
             If version, kind, length or a residue is not as agreed.
         """
-        split, shape = WORD_BYTES * math.prod(plan.constant_shape), tail_shape(plan)
-        length = split + WORD_BYTES * math.prod(shape)
+        shapes = (plan.constant_shape, tail_shape(plan))
+        length = WORD_BYTES * sum(math.prod(shape) for shape in shapes)
         body = open_header(data, Kind.BLINDED_PRODUCT, plan.fingerprint, length)
-        constant = _parsed(body[:split], plan.constant_shape, plan.primes)
-        return cls(plan, constant, _parsed(body[split:], shape, plan.primes))
+        return cls(plan, *parse_words(body, shapes, plan.primes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,7 +171,7 @@ class BlindedResult:
         """Parse and check every residue; errors as for :meth:`BlindedProduct.from_bytes`."""
         length = WORD_BYTES * math.prod(plan.constant_shape)
         body = open_header(data, Kind.BLINDED_RESULT, plan.fingerprint, length)
-        return cls(plan, _parsed(body, plan.constant_shape, plan.primes))
+        return cls(plan, *parse_words(body, (plan.constant_shape,), plan.primes))
 
     def unblind(self, seed: MaskSeed) -> Float:
         """Take the mask off and decode: float64 of shape (left, right).
@@ -248,10 +246,3 @@ def check_room(plan: ProductPlan) -> None:
             got=f"{needed.bit_length() + 1} bits",
             expected=f"less than {plan.modulus.bit_length()}",
         )
-
-
-def _parsed(body: memoryview, shape: tuple[int, ...], primes: tuple[int, ...]) -> Words:
-    words = unpack_words(body, shape)
-    if words.size:
-        check_residues(words, primes)
-    return words

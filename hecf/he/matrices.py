@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from hecf.errors import MalformedMessage
 from hecf.he.messages import (
     Kind,
-    check_residues,
     check_words,
     header,
     open_header,
     pack_words,
-    unpack_words,
+    parse_words,
 )
 from hecf.he.modular import Words
 from hecf.he.parameters import ParameterSet
@@ -98,8 +97,8 @@ class EncryptedMatrix:
             If a residue is not below its prime.
         """
         shape, axis = plan.block_shape(side, count), plan.stripes(side).word_axis
-        words = unpack_words(data, (count, *shape[:axis], *shape[axis + 1 :]))
-        check_residues(words, plan.primes)
+        packed = (count, *shape[:axis], *shape[axis + 1 :])
+        (words,) = parse_words(data, (packed,), plan.primes)
         return cls(plan, side, np.ascontiguousarray(np.moveaxis(words, 0, axis)), first)
 
     @classmethod
@@ -155,12 +154,7 @@ class EncryptedProduct:
     def from_bytes(cls, plan: ProductPlan, data: bytes) -> EncryptedProduct:
         """Parse and check every residue; errors as for :meth:`EncryptedMatrix.from_bytes`."""
         body = open_header(data, Kind.PRODUCT, plan.fingerprint, plan.result_bytes)
-        split = WORD_BYTES * math.prod(plan.constant_shape)
-        constant = unpack_words(body[:split], plan.constant_shape)
-        tail = unpack_words(body[split:], plan.tail_shape)
-        check_residues(constant, plan.primes)
-        check_residues(tail, plan.primes)
-        return cls(plan, constant, tail)
+        return cls(plan, *parse_words(body, (plan.constant_shape, plan.tail_shape), plan.primes))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -127,6 +128,35 @@ def unpack_words(data: memoryview, shape: tuple[int, ...]) -> Words:
     octets = np.zeros((math.prod(shape), 4), dtype=np.uint8)
     octets[:, :WORD_BYTES] = np.frombuffer(data, dtype=np.uint8).reshape(-1, WORD_BYTES)
     return octets.view("<u4").astype(np.uint32, copy=False).reshape(shape)
+
+
+def parse_words(
+    data: memoryview, shapes: Sequence[tuple[int, ...]], primes: tuple[int, ...]
+) -> list[Words]:
+    """Unpack arrays that follow each other and check every residue.
+
+    Parameters
+    ----------
+    data : memoryview
+        Packed words of all arrays; the length must have been checked.
+    shapes : sequence of tuple of int
+        Shape (..., L, anything) of every array; an empty one has nothing to check.
+    primes : tuple of int
+
+    Raises
+    ------
+    MalformedMessage
+        If a residue is not below its prime.
+    """
+    found, start = [], 0
+    for shape in shapes:
+        stop = start + WORD_BYTES * math.prod(shape)
+        words = unpack_words(data[start:stop], shape)
+        if words.size:
+            check_residues(words, primes)
+        found.append(words)
+        start = stop
+    return found
 
 
 def check_residues(words: Words, primes: tuple[int, ...]) -> None:

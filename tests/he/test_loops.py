@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hecf.errors import Mismatch
-from hecf.he import kernels, loops, matrices, modular, ntt
+from hecf.he import kernels, loops, messages, modular, ntt
 from hecf.he.kernels import LoadedMatrix
 from hecf.he.own_key.node import _batch_tiles, _query_tiles
 from hecf.he.parameters import largest_primes
@@ -244,9 +244,9 @@ def test_batches_equal_python_integers(count: int, factors: int, panels: int, se
 @given(st.lists(st.integers(0, 2**24 - 1), max_size=50))
 def test_three_bytes_a_word(values: list[int]) -> None:
     words = np.array(values, dtype=np.uint32)
-    fast, slow = both(matrices.pack_words, words)
+    fast, slow = both(messages.pack_words, words)
     assert fast == slow == b"".join(value.to_bytes(3, "little") for value in values)
-    fast, slow = both(lambda: matrices.unpack_words(memoryview(slow), words.shape))
+    fast, slow = both(lambda: messages.unpack_words(memoryview(slow), words.shape))
     assert fast.tolist() == slow.tolist() == values
 
 

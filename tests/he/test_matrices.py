@@ -15,9 +15,9 @@ from samples import (
 )
 
 from hecf.errors import HecfError, InvalidInput, MalformedMessage, Mismatch
-from hecf.he import matrices
 from hecf.he.clear import ClearMatrix
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
+from hecf.he.messages import pack_words, unpack_words
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.product.packing import ProductPacking
@@ -162,9 +162,9 @@ def test_words_of_another_shape_or_type_do_not_become_ciphertexts() -> None:
 
 def test_packed_words_are_three_little_endian_bytes() -> None:
     words = np.array([[0, 1, 256, 65536, (1 << 24) - 1]], dtype=np.uint32)
-    packed = matrices.pack_words(words)
+    packed = pack_words(words)
     assert packed == b"\0\0\0\1\0\0\0\1\0\0\0\1\xff\xff\xff"
-    assert np.array_equal(matrices.unpack_words(memoryview(packed), (1, 5)), words)
+    assert np.array_equal(unpack_words(memoryview(packed), (1, 5)), words)
 
 
 def test_item_models_are_scaled_to_their_bounds_and_back() -> None:

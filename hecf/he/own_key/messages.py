@@ -7,7 +7,6 @@ section 4.2.2, with AES-256 in counter mode (NIST SP 800-38A, section 6.5) for t
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +15,14 @@ from hecf.errors import MalformedMessage
 from hecf.he import sampling
 from hecf.he.messages import (
     Kind,
-    check_residues,
     check_words,
     header,
     open_header,
     pack_words,
-    unpack_words,
+    parse_words,
 )
 from hecf.he.modular import Words
 from hecf.he.own_key.plan import SEED_BYTES, OwnKeyPlan
-from hecf.he.plan import WORD_BYTES
 
 EXPAND_BLOCKS = 16
 """Polynomials that are expanded at once, so that they stay in the caches; part of the format."""
@@ -73,8 +70,7 @@ class OwnKeyQuery:
             If version, kind, length or a residue is not as agreed.
         """
         body = open_header(data, Kind.OWN_KEY_QUERY, plan.fingerprint, plan.query_bytes)
-        words = unpack_words(body[SEED_BYTES:], plan.query_shape)
-        check_residues(words, plan.parameters.primes)
+        (words,) = parse_words(body[SEED_BYTES:], (plan.query_shape,), plan.parameters.primes)
         return cls(plan, bytes(body[:SEED_BYTES]), words)
 
     @property
@@ -111,12 +107,8 @@ class OwnKeyAnswer:
     def from_bytes(cls, plan: OwnKeyPlan, data: bytes) -> OwnKeyAnswer:
         """Parse and check every residue; errors as for :meth:`OwnKeyQuery.from_bytes`."""
         body = open_header(data, Kind.OWN_KEY_ANSWER, plan.fingerprint, plan.answer_bytes)
-        split = WORD_BYTES * math.prod(plan.constant_shape)
-        constant = unpack_words(body[:split], plan.constant_shape)
-        tail = unpack_words(body[split:], plan.tail_shape)
-        check_residues(constant, plan.answer_primes)
-        check_residues(tail, plan.answer_primes)
-        return cls(plan, constant, tail)
+        shapes = (plan.constant_shape, plan.tail_shape)
+        return cls(plan, *parse_words(body, shapes, plan.answer_primes))
 
 
 def expand(seed: bytes, plan: OwnKeyPlan) -> Words:

@@ -15,12 +15,11 @@ from hecf.he.matrices import EncryptedProduct
 from hecf.he.messages import (
     HEADER_BYTES,
     Kind,
-    check_residues,
     check_words,
     header,
     open_header,
     pack_words,
-    unpack_words,
+    parse_words,
 )
 from hecf.he.modular import Float, Words, residues, to_words
 from hecf.he.plan import MANTISSA_BITS, WORD_BYTES
@@ -87,14 +86,9 @@ class ProductTile:
             raise MalformedMessage("a tile is too short", got=f"{len(data)} bytes")
         place = _PLACE.unpack_from(data, HEADER_BYTES)
         shapes = tile_shapes(plan, *place)
-        split, rest = (WORD_BYTES * math.prod(shape) for shape in shapes)
-        length = _PLACE.size + split + rest
+        length = _PLACE.size + WORD_BYTES * sum(math.prod(shape) for shape in shapes)
         body = open_header(data, Kind.PRODUCT_TILE, plan.fingerprint, length)[_PLACE.size :]
-        constant = unpack_words(body[:split], shapes[0])
-        tail = unpack_words(body[split:], shapes[1])
-        check_residues(constant, plan.primes)
-        check_residues(tail, plan.primes)
-        return cls(plan, place[0], place[1], constant, tail)
+        return cls(plan, place[0], place[1], *parse_words(body, shapes, plan.primes))
 
 
 def tile_shapes(
