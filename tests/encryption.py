@@ -22,9 +22,13 @@ from hecf.he.parameters import ParameterSet, largest_primes
 from hecf.he.product.packing import ProductPacking
 from hecf.he.product.plan import GRAM, SCORE, ProductPlan
 from hecf.he.scheme import Decryptor, Encryptor, Evaluator, scheme_by_name
+from hecf.he.similarity.plan import SECRET_KEY, SimilarityPlan
 
 PARAMETERS = ParameterSet.with_data_primes(4096, 3)
 """The parameter set of the shared key pair: 102 of 106 bits."""
+
+OWN = ParameterSet.with_data_primes(2048, 2, special=False, bits=23)
+"""The parameter set of small similarities under one's own key."""
 
 SMALLEST = ParameterSet(2048, largest_primes(2048, 24, 1), largest_primes(2048, 29, 1)[0])
 """One data prime in the smallest ring that has room for it: short messages for mutation tests."""
@@ -74,6 +78,25 @@ def score_plan(**changes: Any) -> ProductPlan:
         operand_bound=1.0,
         statistical_bits=30,
         releases=4,
+    )
+    return replace(plan, **changes)
+
+
+def similarity_plan(**changes: Any) -> SimilarityPlan:
+    """A small own-key plan in the ring of 2048."""
+    plan = SimilarityPlan(
+        scheme="ckks",
+        inner=6,
+        left=40,
+        right=30,
+        parameters=OWN,
+        level=2,
+        left_scale_bits=21,
+        right_scale_bits=21,
+        encryption=SECRET_KEY,
+        concealed=False,
+        statistical_bits=30,
+        releases=0,
     )
     return replace(plan, **changes)
 

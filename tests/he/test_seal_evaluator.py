@@ -11,14 +11,20 @@ import secrets
 import numpy as np
 import pytest
 import tenseal
-from encryption import gram_plan, keys_for, parties, score_plan, unit_columns, unit_item_model
+from encryption import (
+    gram_plan,
+    keys_for,
+    parties,
+    score_plan,
+    similarity_plan,
+    unit_columns,
+    unit_item_model,
+)
 
-from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.similarity.decryptor import SimilarityDecryptor
 from hecf.he.similarity.encryptor import SecretRowEncryptor
 from hecf.he.similarity.evaluator import SimilarityEvaluator
-from hecf.he.similarity.plan import SECRET_KEY, SimilarityPlan
 from hecf.he.similarity.scores import similarity_matrix
 
 TOLERANCE = 1e-4
@@ -80,22 +86,8 @@ def test_scores(context: tenseal.Context) -> None:
 def test_similarities(context: tenseal.Context) -> None:
     random = np.random.default_rng(3)
     a, b = unit_columns(random, 6, 5).T, unit_columns(random, 6, 7).T
-    parameters = ParameterSet.with_data_primes(2048, 2, special=False, bits=23)
-    plan = SimilarityPlan(
-        scheme="ckks",
-        inner=6,
-        left=5,
-        right=7,
-        parameters=parameters,
-        level=2,
-        left_scale_bits=21,
-        right_scale_bits=21,
-        encryption=SECRET_KEY,
-        concealed=False,
-        statistical_bits=30,
-        releases=0,
-    )
-    secret, _ = keys_for(parameters)
+    plan = similarity_plan(left=5, right=7)
+    secret, _ = keys_for(plan.parameters)
     own = SecretRowEncryptor(secret, secrets.token_bytes)
     left, right = own.encrypt(plan, LEFT, a), own.encrypt(plan, RIGHT, b)
     panels = SimilarityDecryptor(secret).panels(plan, SimilarityEvaluator().evaluate(left, right))

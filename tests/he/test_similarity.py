@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from encryption import keys_for, negacyclic
+from encryption import OWN, keys_for, negacyclic, similarity_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
@@ -43,26 +43,6 @@ from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate
 
 TOY = ParameterSet.with_data_primes(1024, 1, special=False)
-OWN = ParameterSet.with_data_primes(2048, 2, special=False, bits=23)
-
-
-def similarity_plan(**changes: Any) -> SimilarityPlan:
-    """A small own-key plan in the ring of 2048."""
-    plan = SimilarityPlan(
-        scheme="ckks",
-        inner=6,
-        left=40,
-        right=30,
-        parameters=OWN,
-        level=2,
-        left_scale_bits=21,
-        right_scale_bits=21,
-        encryption=SECRET_KEY,
-        concealed=False,
-        statistical_bits=30,
-        releases=0,
-    )
-    return replace(plan, **changes)
 
 
 def toy_plan(inner: int, left: int, right: int, **changes: Any) -> SimilarityPlan:
