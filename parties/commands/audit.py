@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 
 app = typer.Typer(
     help="Look into what a party took down, and attack what it shows.", no_args_is_help=True
@@ -47,7 +46,6 @@ def attack(
 ) -> None:
     """Attack made-up victims under a coalition's own parameters, and say what succeeds."""
     from parties import attacking
-    from parties.files import write_public
 
     check_target(json_path)
     progress = Console(stderr=True)
@@ -55,6 +53,4 @@ def attack(
         attacking.terms_of(config), names or [], lambda name: progress.print(f"[dim]{name}[/dim]")
     )
     attacking.show(outcomes, Console())
-    if json_path is not None:
-        content = json.dumps(attacking.as_json(outcomes), indent=1) + "\n"
-        write_public(json_path, content.encode())
+    write_json(json_path, attacking.as_json(outcomes))

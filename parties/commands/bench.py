@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 from parties.lifetime import raise_on_signals
 
 
@@ -45,15 +44,13 @@ def run(
 ) -> None:
     """Measure what encryption costs, beside baselines in the same run."""
     from parties import benchmarking
-    from parties.files import write_public
 
     raise_on_signals()
     check_target(json_path)
     progress = Console(stderr=True)
     found = benchmarking.run(jobs or [], quick=quick, progress=progress.print, preset=preset)
     benchmarking.show(found, Console())
-    if json_path is not None:
-        write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(json_path, found)
 
 
 @bench.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 from parties.commands.options import (
     ItemColumn,
     JsonFile,
@@ -38,7 +37,6 @@ def describe(
 ) -> None:
     """Check a file and say how large, sparse and skewed it is; no id is shown."""
     from parties import recommending
-    from parties.files import write_public
 
     check_target(json_path)
     columns = column_names(user_column, item_column, rating_column)
@@ -51,5 +49,4 @@ def describe(
             text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
         table.add_row(name, text)
     Console().print(table)
-    if json_path is not None:
-        write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(json_path, found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 
 from hecf.errors import ConfigurationError
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 from parties.lifetime import raise_on_signals
 
 
@@ -112,8 +111,7 @@ def demo(
 
         results = demonstration.run(options, show)
     terminal.show(results, Console())
-    if json_path is not None:
-        write_public(json_path, (json.dumps(results, indent=1) + "\n").encode())
+    write_json(json_path, results)
     if report is not None:
         from parties.report import render
 
@@ -129,7 +127,6 @@ def _tell(
     progress: Console,
 ) -> None:
     from parties import franchise, lookalike
-    from parties.files import write_public
 
     def show(step: str) -> None:
         progress.print(f"[dim]{step}[/dim]")
@@ -146,5 +143,4 @@ def _tell(
             )
         results = lookalike.run(scheme, show)
         lookalike.show(results, Console())
-    if json_path is not None:
-        write_public(json_path, (json.dumps(results, indent=1) + "\n").encode())
+    write_json(json_path, results)

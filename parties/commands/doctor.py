@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from parties.commands.guard import guarded
+from parties.commands.guard import guarded, write_json
 
 
 @guarded
@@ -21,7 +20,6 @@ def doctor(
 ) -> None:
     """Print versions, processor, BLAS threads, a self-test and what is missing."""
     from parties import doctor as examination
-    from parties.files import write_public
 
     findings = examination.examine()
     examination.show(findings, Console())
@@ -30,7 +28,6 @@ def doctor(
 
         calibration.store(calibration.measure())
         typer.echo(f"calibration stored in {calibration.path()}")
-    if json_path is not None:
-        write_public(json_path, (json.dumps(findings, indent=1) + "\n").encode())
+    write_json(json_path, findings)
     if findings["problems"]:
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 from parties.commands.options import (
     ItemColumn,
     JsonFile,
@@ -41,7 +40,6 @@ def evaluate(
 ) -> None:
     """Judge a model by what shoppers bought later; warm and cold shoppers apart."""
     from parties import recommending
-    from parties.files import write_public
 
     check_target(json_path)
     columns = column_names(user_column, item_column, rating_column)
@@ -58,8 +56,7 @@ def evaluate(
             f"the same items: {result['overlap']:.1%}; "
             f"largest score error: {result['largest_error']:.1e}"
         )
-    if json_path is not None:
-        write_public(json_path, (json.dumps(result, indent=1) + "\n").encode())
+    write_json(json_path, result)
 
 
 def _show(models: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:

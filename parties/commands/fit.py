@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 
 from hecf.errors import ConfigurationError
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 from parties.commands.options import (
     ItemColumn,
     JsonFile,
@@ -52,7 +51,6 @@ def fit(
 ) -> None:
     """Fit a recommender on the shoppers of several retailers, over encrypted sums."""
     from parties import recommending
-    from parties.files import write_public
     from parties.kit import Kit
 
     check_target(json_path)
@@ -75,8 +73,7 @@ def fit(
         files = _files(data or [])
         result = recommending.fit_together(recommender, files, columns, scheme, out, show)
     Console().print_json(data=result)
-    if json_path is not None:
-        write_public(json_path, (json.dumps(result, indent=1) + "\n").encode())
+    write_json(json_path, result)
 
 
 def _files(entries: list[str]) -> dict[str, Path]:

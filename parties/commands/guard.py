@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import ParamSpec
 import typer
 
 from hecf.errors import ConfigurationError, HecfError
+from parties.files import write_public
 from parties.lifetime import ERROR_PREFIX, Stopped, caught
 
 P = ParamSpec("P")
@@ -46,3 +48,9 @@ def check_target(path: Path | None) -> None:
         raise ConfigurationError(
             f"{path} cannot be written", got="a folder or a path into none", expected="a file"
         )
+
+
+def write_json(path: Path | None, found: object) -> None:
+    """Write what a command found for programs to read, if a file was named."""
+    if path is not None:
+        write_public(path, (json.dumps(found, indent=1) + "\n").encode())

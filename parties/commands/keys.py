@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from parties.commands.guard import guarded
+from parties.commands.guard import guarded, write_json
 
 app = typer.Typer(help="Generate, show, rotate or expire a key holder's key.", no_args_is_help=True)
 
@@ -36,13 +35,11 @@ def show(
 ) -> None:
     """Print every epoch with its fingerprint, dates and releases."""
     from parties import key_epochs
-    from parties.files import write_public
 
     found = key_epochs.described(config)
     for line in key_epochs.lines(found):
         typer.echo(line)
-    if json_path is not None:
-        write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(json_path, found)
 
 
 @app.command()

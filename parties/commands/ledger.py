@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from parties.commands.guard import guarded
+from parties.commands.guard import guarded, write_json
 
 app = typer.Typer(help="Show or verify what a key holder has spent.", no_args_is_help=True)
 
@@ -24,12 +23,10 @@ def show(
 ) -> None:
     """Print every debit, and what is left of the budgets."""
     from parties import spending
-    from parties.files import write_public
 
     found = spending.described(config)
     spending.show(found, Console())
-    if json_path is not None:
-        write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(json_path, found)
 
 
 @app.command()

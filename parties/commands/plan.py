@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from parties.commands.guard import guarded
+from parties.commands.guard import guarded, write_json
 
 
 @guarded
@@ -30,7 +29,6 @@ def plan(
 ) -> None:
     """Choose layout, parameters and scales for an encrypted operation, and say what it costs."""
     from parties import planning
-    from parties.files import write_public
 
     request = planning.Request(
         operation=operation,
@@ -48,5 +46,4 @@ def plan(
     )
     found = planning.described(request)
     planning.show(found, Console())
-    if json_path is not None:
-        write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(json_path, found)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 
 
 @guarded
@@ -28,7 +27,6 @@ def privacy_utility(
     progress = Console(stderr=True)
     found = utility.measure(lambda step: progress.print(f"[dim]{step}[/dim]"), quick=quick)
     utility.show(found, Console())
-    if json_path is not None:
-        write_public(json_path, (json.dumps(found, indent=1) + "\n").encode())
+    write_json(json_path, found)
     if report is not None:
         write_public(report, render_utility(found).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hecf.errors import InvalidInput
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import check_target, guarded, write_json
 from parties.commands.options import JsonFile, ModelFile
 
 
@@ -23,7 +22,6 @@ def similar(
 ) -> None:
     """Show the items most similar to an item."""
     from parties import recommending
-    from parties.files import write_public
 
     check_target(json_path)
     recommender, item_ids = recommending.named(model)
@@ -39,5 +37,4 @@ def similar(
     for row in rows:
         table.add_row(str(row["rank"]), str(row["item_id"]), f"{row['score']:.4f}")
     Console().print(table)
-    if json_path is not None:
-        write_public(json_path, (json.dumps(rows, indent=1) + "\n").encode())
+    write_json(json_path, rows)
