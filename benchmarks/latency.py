@@ -35,15 +35,15 @@ from hecf.errors import ConfigurationError, HecfError, Mismatch
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
+from hecf.kits.connection import connected
+from hecf.kits.files import write_public
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.tasks import SumTask, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.recipes.contribution import Contributor
 from parties.commands.guard import check_target
-from parties.files import write_public
-from parties.kit import Kit
 from parties.lifetime import ERROR_PREFIX
-from parties.retailer import connected
 
 
 class Client:

@@ -22,6 +22,9 @@ from hecf.data.synthetic import SyntheticCoalition
 from hecf.errors import ConfigurationError
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
+from hecf.kits.configuration import PartyConfiguration
+from hecf.kits.files import read_limited
+from hecf.kits.tables import parse_toml
 from hecf.privacy.attacks import Outcome
 from hecf.privacy.attacks import concealment as concealment_attack
 from hecf.privacy.attacks import dictionary as dictionary_attack
@@ -34,8 +37,7 @@ from hecf.privacy.attacks import temporal as temporal_attack
 from hecf.privacy.release import ReleaseGate
 from hecf.protocol.tasks import ScoreTask, gram_plan
 from hecf.protocol.terms import BLINDED, Terms
-from parties.configuration import CoalitionConfiguration, PartyConfiguration, parse_toml
-from parties.files import read_limited
+from parties.configuration import CoalitionConfiguration
 from parties.provision import member_ids
 
 _LARGEST_FILE = 1 << 20

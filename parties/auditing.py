@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from hecf.errors import ConfigurationError, InvalidInput
+from hecf.kits.files import read_limited
+from hecf.kits.kit import Kit
 from hecf.rpc.audit import Head, verify
-from parties.files import read_limited
-from parties.kit import Kit
 
 AUDIT = "audit.jsonl"
 _LARGEST_LOG = 1 << 32

@@ -27,7 +27,7 @@ from hecf.he.similarity.plan import PUBLIC_KEY
 from hecf.he.similarity.planner import plan_similarity
 from hecf.he.summation.planner import plan_sum
 from hecf.he.work import Calibration, Plan, Work, work
-from parties.files import read_limited, write_public
+from hecf.kits.files import read_limited, write_public
 
 _LARGEST_FILE = 1 << 16
 _SHOPPERS, _FACTORS = 4096, 8

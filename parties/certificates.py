@@ -46,7 +46,7 @@ class Credential:
     Security
     --------
     The key does not appear in the ``repr`` and the object cannot be pickled. Write it with
-    :func:`parties.files.write_private` only.
+    :func:`hecf.kits.files.write_private` only.
     """
 
     certificate: bytes

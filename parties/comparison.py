@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hecf.errors import ConfigurationError
-from parties.files import read_limited
+from hecf.kits.files import read_limited
 
 _LARGEST_FILE = 16 << 20
 NOTABLE = 1.2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.rpc.audit import AuditLog
 from hecf.rpc.compute_node import ComputeNodeService
@@ -15,9 +16,9 @@ from hecf.rpc.sqlite_tasks import SqliteTaskStore
 from hecf.rpc.store import BlockStore
 from parties.auditing import audit_path
 from parties.computation_worker import WorkerComputer
-from parties.kit import Kit
 from parties.metrics import Operations
 from parties.renewal import IdentityFiles
+from parties.worker import WorkerLimits
 
 BLOCKS = "blocks"
 ARRIVING = "arriving"
@@ -49,7 +50,7 @@ class ComputeNodeProcess:
     def __init__(self, kit: Kit) -> None:
         store = make_store(kit)
         self._audit = AuditLog(audit_path(kit))
-        self._computer = WorkerComputer(kit.terms, kit.state / BLOCKS, kit.worker_limits)
+        self._computer = WorkerComputer(kit.terms, kit.state / BLOCKS, WorkerLimits.of(kit))
         self._service = make_service(kit, store, AuditedComputer(self._computer, self._audit))
         self._server = Server(
             kit.terms,

@@ -14,13 +14,13 @@ import numpy as np
 
 from hecf.api.v1 import tasks_pb2
 from hecf.he.modular import Float
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.released import ReleasedScores, ReleasedSum, scores_from_bytes, scores_to_bytes
 from hecf.protocol.tasks import GramTask, ScoreTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
 from hecf.wire import messages
 from parties.key_epochs import key_store
-from parties.kit import Kit
 from parties.worker import Handler, Job, Worker, WorkerLimits
 
 _STAGES = ("decrypt", "release")

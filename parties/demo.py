@@ -18,13 +18,13 @@ from typing import Any
 
 from hecf.data import complete_journey
 from hecf.errors import ConfigurationError, HecfError, InvalidInput
+from hecf.kits.kit import Kit
 from hecf.measure import STAGES
 from hecf.protocol.tasks import gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from parties import in_memory
 from parties.configuration import CoalitionConfiguration
-from parties.kit import Kit
 from parties.launcher import Launcher
 from parties.lifetime import ERROR_PREFIX, deferred_signals
 from parties.provision import provision

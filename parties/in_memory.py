@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
@@ -15,7 +16,6 @@ from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
 from hecf.rpc.release_store import SqliteReleaseStore
 from parties import compute_node, key_holder, retailer
 from parties.key_epochs import debit_under, key_store, ledger_file
-from parties.kit import Kit
 
 
 def run(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from hecf.errors import ConfigurationError
-from parties.files import read_private, write_private
+from hecf.kits.files import read_private, write_private
 
 
 class FileJournal(MutableMapping[str, str]):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hecf.errors import InternalFailure
+from hecf.kits.kit import Kit
 from hecf.rpc.identity import KEY_HOLDER
 from hecf.rpc.key_holder import Debit
 from parties.keystore import KeyEpoch, KeyStore
-from parties.kit import Kit
 from parties.ledger import LedgerFile
 
 

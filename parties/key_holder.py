@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.rpc.audit import AuditLog
 from hecf.rpc.client import ComputeNodeClient
@@ -16,9 +17,9 @@ from hecf.wire.transfer import Limits
 from parties.auditing import audit_path
 from parties.decryption_worker import WorkerReleaser
 from parties.key_epochs import debit_under, key_store, ledger_file
-from parties.kit import Kit
 from parties.metrics import Operations
 from parties.renewal import IdentityFiles
+from parties.worker import WorkerLimits
 
 RELEASES = "releases.sqlite"
 
@@ -46,7 +47,7 @@ class KeyHolderProcess:
             limits=Limits(limits.upload_bytes),
             measurements=self._measurements,
         )
-        self._releaser = WorkerReleaser(path, kit.worker_limits, self._measurements)
+        self._releaser = WorkerReleaser(path, WorkerLimits.of(kit), self._measurements)
         self._service = KeyHolderService(
             kit.terms,
             public_key,

@@ -32,9 +32,9 @@ from hecf.he.keys import SecretBytes
 from hecf.he.paillier.parameters import PaillierParameters
 from hecf.he.parameters import ParameterSet
 from hecf.he.scheme import scheme_by_name
+from hecf.kits.files import read_private, write_private
 from hecf.protocol.tasks import key_parameters
 from hecf.protocol.terms import Terms
-from parties.files import read_private, write_private
 
 KEY_PAIR = "key-pair"
 PASSPHRASE = "HECF_PASSPHRASE"  # noqa: S105 - the name of the variable, not its value

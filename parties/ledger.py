@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hecf.errors import ConfigurationError, HecfError
+from hecf.kits.files import PRIVATE_MODE, read_private, write_private
 from hecf.privacy.ledger import Ledger, LedgerHead
 from hecf.protocol.terms import Terms
-from parties.files import PRIVATE_MODE, read_private, write_private
 
 LEDGER = "ledger.jsonl"
 

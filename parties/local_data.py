@@ -15,10 +15,10 @@ from hecf.data.interactions import InteractionMatrix, InteractionTable
 from hecf.data.readers import read_interactions
 from hecf.data.splits import held_out
 from hecf.errors import ConfigurationError, InvalidInput, Mismatch
+from hecf.kits.configuration import DataSection, EvaluationSection
+from hecf.kits.files import read_limited, read_private
+from hecf.kits.kit import Kit
 from hecf.protocol.terms import Terms
-from parties.configuration import DataSection, EvaluationSection
-from parties.files import read_limited, read_private
-from parties.kit import Kit
 
 _LARGEST_DIRECTORY = 1 << 30
 

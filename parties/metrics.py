@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from hecf.errors import ConfigurationError
+from hecf.kits.configuration import OperationsSection
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.rpc.calls import Calls
 from hecf.rpc.server import Server
 from hecf.rpc.status import STATUS, reason_of
-from parties.configuration import OperationsSection
-from parties.kit import Kit
 
 LOOPBACK = "127.0.0.1"
 

@@ -29,18 +29,17 @@ from types import MappingProxyType
 from hecf.data import complete_journey
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.errors import ConfigurationError
+from hecf.kits.configuration import ROLE_FILES, DataSection
+from hecf.kits.files import read_limited, write_private
 from hecf.protocol.terms import Terms
 from hecf.rpc.allowed import AllowedCertificates
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from parties.certificates import DEFAULT_VALIDITY_DAYS, CertificateAuthority, Credential
 from parties.configuration import (
     COMPLETE_JOURNEY,
-    ROLE_FILES,
     CoalitionConfiguration,
-    DataSection,
     MembersSection,
 )
-from parties.files import read_limited, write_private
 from parties.ledger import empty_ledger
 
 AUTHORITY = "authority"

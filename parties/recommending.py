@@ -18,6 +18,9 @@ from hecf.coalition import Coalition
 from hecf.data import ColumnNames, UserItems, stream_interactions
 from hecf.errors import ConfigurationError, InvalidInput
 from hecf.evaluation import compare, evaluate
+from hecf.kits.connection import connected
+from hecf.kits.files import write_private
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.recipes.horizontal import HorizontalRetailer
 from hecf.recommenders import (
@@ -29,9 +32,6 @@ from hecf.recommenders import (
     Recommender,
     load_recommender,
 )
-from parties.files import write_private
-from parties.kit import Kit
-from parties.retailer import connected
 
 Progress = Callable[[str], None]
 MODELS: Mapping[str, type[Recommender]] = {

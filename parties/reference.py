@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from hecf.errors import ConfigurationError
 from hecf.evaluation import calibrated_recall, largest_error, ndcg, top_overlap
+from hecf.kits.kit import Kit
 from hecf.models import CrossRetailerRidge, LocalEmbedding, top_k
 from parties import local_data, retailer
-from parties.kit import Kit
 
 _EXAMPLE_ITEMS = 10
 

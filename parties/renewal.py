@@ -14,14 +14,14 @@ from pathlib import Path
 import structlog
 
 from hecf.errors import ConfigurationError
+from hecf.kits.configuration import PartyConfiguration
+from hecf.kits.files import read_limited, read_private, write_private
+from hecf.kits.kit import Kit, load_identity
 from hecf.protocol.terms import Terms
 from hecf.rpc.allowed import AllowedCertificates, fingerprint_of
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from parties.certificates import CertificateAuthority, Credential
-from parties.configuration import PartyConfiguration
-from parties.files import read_limited, read_private, write_private
-from parties.kit import Kit, load_identity
 
 _LARGEST_FILE = 1 << 20
 _LONGEST_OVERLAP_HOURS = 24 * 30

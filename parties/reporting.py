@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hecf.errors import ConfigurationError, InvalidInput
-from parties.files import read_limited
+from hecf.kits.files import read_limited
 from parties.report import render
 from parties.report.bench import render_bench
 from parties.report.utility import render_utility

@@ -6,8 +6,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack, closing, nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,19 +20,19 @@ from hecf.he.ckks import CkksEncryptor
 from hecf.he.matrices import PublicKey
 from hecf.he.parameters import ParameterSet
 from hecf.he.scheme import Encryptor
+from hecf.kits.connection import connected
+from hecf.kits.files import write_private
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.models import LocalEmbedding, MostPopular, top_k
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import has_gram_task
 from hecf.protocol.terms import BLINDED
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
-from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
-from hecf.wire.transfer import Limits
 from parties.encryption_pool import EncryptionPool
-from parties.files import write_private
 from parties.journal import FileJournal
-from parties.kit import Kit
 from parties.local_data import LocalData, load
+from parties.worker import WorkerLimits
 
 RECOMMENDATIONS = "recommendations.parquet"
 SUMMARY = "summary.json"
@@ -70,28 +70,6 @@ def run_over_grpc(kit: Kit, writing: threading.Lock) -> None:
     measurements = Measurements()
     with connected(kit, measurements) as (node, key_holder):
         run(kit, node, key_holder, measurements, writing)
-
-
-@contextmanager
-def connected(kit: Kit, measurements: Measurements) -> Iterator[tuple[ComputeNode, KeyHolder]]:
-    """Reach the node and the key holder of a retailer's kit, as long as the context lasts."""
-    limits = kit.configuration.limits
-    options: dict[str, Any] = {
-        "patience_seconds": limits.patience_seconds,
-        "limits": Limits(limits.upload_bytes),
-        "measurements": measurements,
-    }
-    node = ComputeNodeClient(
-        kit.terms, kit.configuration.compute_node.address, kit.identity, **options
-    )
-    key_holder = KeyHolderClient(
-        kit.terms, kit.configuration.key_holder.address, kit.identity, **options
-    )
-    try:
-        yield node, key_holder
-    finally:
-        node.close()
-        key_holder.close()
 
 
 def run(
@@ -145,7 +123,7 @@ def _encryptor(kit: Kit, pools: ExitStack) -> Callable[[ParameterSet, bytes], En
 
     def make(parameters: ParameterSet, public_key: bytes) -> Encryptor:
         key = PublicKey.from_bytes(parameters, public_key)
-        pool = EncryptionPool(key, processes, kit.worker_limits)
+        pool = EncryptionPool(key, processes, WorkerLimits.of(kit))
         pools.enter_context(closing(pool))
         pool.start()
         return CkksEncryptor(key, pool)

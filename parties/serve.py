@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 import structlog
 
+from hecf.kits.files import write_private
+from hecf.kits.kit import Kit
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from hecf.threads import limit_threads
-from parties.files import write_private
-from parties.kit import Kit
 from parties.lifetime import StopSignal, die_with_parent, exit_on_signals
 
 SUMMARY = "summary.json"

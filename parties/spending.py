@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hecf.kits.kit import Kit
 from hecf.rpc.identity import KEY_HOLDER
 from parties.key_epochs import ledger_file
-from parties.kit import Kit
 
 
 def described(config: Path) -> dict[str, Any]:

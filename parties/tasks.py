@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from hecf.errors import ConfigurationError
+from hecf.kits.kit import Kit
 from hecf.protocol.state import TaskState
 from hecf.rpc.identity import COMPUTE_NODE
 from hecf.rpc.sqlite_tasks import SqliteTaskStore
 from hecf.rpc.task_store import Tasks
 from parties.compute_node import TASKS
-from parties.kit import Kit
 
 SHORT = 12
 """Digits of an identifier that are shown in a list."""

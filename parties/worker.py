@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from hecf.errors import ConfigurationError, InternalFailure, Unavailable
+from hecf.kits.kit import Kit
 from hecf.rpc.status import error_of, public_error, reason_of
 from hecf.rpc.waiting import Active, always
 from hecf.threads import limit_threads
@@ -74,6 +75,17 @@ class WorkerLimits:
     job_seconds: float
     answer_bytes: int
     threads: int | None = None
+
+    @classmethod
+    def of(cls, kit: Kit) -> Self:
+        """Caps that a kit sets."""
+        limits = kit.configuration.limits
+        return cls(
+            memory_bytes=limits.worker_memory_bytes,
+            job_seconds=limits.job_seconds,
+            answer_bytes=limits.upload_bytes,
+            threads=limits.threads,
+        )
 
     def __post_init__(self) -> None:
         if min(cap for cap in vars(self).values() if cap is not None) <= 0:

@@ -71,9 +71,9 @@ def demo(
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
 ) -> None:
     """Run a coalition on the Complete Journey data: a loyalty programme, or groups of stores."""
+    from hecf.kits.files import write_public
     from parties import demo as demonstration
     from parties import terminal
-    from parties.files import write_public
 
     raise_on_signals()
     for path in (json_path, report):

@@ -50,8 +50,8 @@ def fit(
     json_path: JsonFile = None,
 ) -> None:
     """Fit a recommender on the shoppers of several retailers, over encrypted sums."""
+    from hecf.kits.kit import Kit
     from parties import recommending
-    from parties.kit import Kit
 
     check_target(json_path)
     progress = Console(stderr=True)

@@ -12,7 +12,7 @@ from typing import ParamSpec
 import typer
 
 from hecf.errors import ConfigurationError, HecfError
-from parties.files import write_public
+from hecf.kits.files import write_public
 from parties.lifetime import ERROR_PREFIX, Stopped, caught
 
 P = ParamSpec("P")

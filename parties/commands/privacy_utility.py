@@ -18,8 +18,8 @@ def privacy_utility(
     report: Annotated[Path | None, typer.Option(help="Write a page with a chart here.")] = None,
 ) -> None:
     """Measure recall@20 against epsilon, on the Complete Journey and on synthetic coalitions."""
+    from hecf.kits.files import write_public
     from parties import utility
-    from parties.files import write_public
     from parties.report.utility import render_utility
 
     for path in (json_path, report):

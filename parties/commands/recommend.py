@@ -36,8 +36,8 @@ def recommend(
     json_path: JsonFile = None,
 ) -> None:
     """Recommend new items to every shopper of a file."""
+    from hecf.kits.files import write_private
     from parties import recommending
-    from parties.files import write_private
 
     for path in (out, json_path):
         check_target(path)

@@ -20,8 +20,8 @@ def reference(
     exit_with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Compute the clear twin of a demonstration."""
-    from parties.files import write_private
-    from parties.kit import Kit
+    from hecf.kits.files import write_private
+    from hecf.kits.kit import Kit
     from parties.reference import compare
 
     if exit_with_parent:

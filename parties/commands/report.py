@@ -17,7 +17,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Write here; RESULTS.html by default.")] = None,
 ) -> None:
     """Write one HTML page about the results of bench, demo or privacy-utility."""
-    from parties.files import write_public
+    from hecf.kits.files import write_public
     from parties.reporting import report as rendered
 
     target = results.with_suffix(".html") if out is None else out

@@ -31,11 +31,11 @@ from processes import (
 )
 
 from hecf.data.directory import MemberDirectory
+from hecf.kits.kit import Kit
 from hecf.models import LocalEmbedding
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from parties import local_data
 from parties.key_epochs import key_store
-from parties.kit import Kit
 from parties.launcher import Launcher, PartyFailed
 
 RETAILERS = ("alder", "birch")

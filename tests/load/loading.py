@@ -25,12 +25,12 @@ from hecf.errors import HecfError
 from hecf.he.plan import LEFT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import scheme_by_name
+from hecf.kits.kit import Kit
 from hecf.privacy.release import TopScores
 from hecf.protocol.tasks import MODEL, ScoreTask, SumTask, gram_plan
 from hecf.recipes.contribution import Contributor
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
-from parties.kit import Kit
 
 SERVERS = (COMPUTE_NODE, KEY_HOLDER)
 ITEMS = 40

@@ -21,10 +21,10 @@ from processes import ROOT, Provisioned, environment, make_coalition
 from typer.testing import CliRunner
 
 from hecf.data.directory import MemberDirectory, PseudonymKey
+from hecf.kits.kit import Kit
 from hecf.rpc.identity import COMPUTE_NODE
 from parties.cli import app
 from parties.compute_node import ComputeNodeProcess
-from parties.kit import Kit
 
 
 @pytest.fixture(scope="module")

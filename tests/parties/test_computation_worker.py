@@ -22,6 +22,7 @@ from hecf.errors import HecfError, InternalFailure, Unavailable
 from hecf.he.clear import ClearEncryptor
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name
+from hecf.kits.kit import Kit
 from hecf.protocol.contribution import bound
 from hecf.protocol.tasks import GramTask, gram_plan
 from hecf.rpc.client import ComputeNodeClient
@@ -29,8 +30,7 @@ from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, server_name
 from hecf.rpc.store import BlockStore
 from parties.computation_worker import WorkerComputer
 from parties.compute_node import BLOCKS, ComputeNodeProcess
-from parties.kit import Kit
-from parties.worker import DIED
+from parties.worker import DIED, WorkerLimits
 
 RESULT = "alder/birch"
 PARTS = {("alder", LEFT): 0, ("birch", RIGHT): 1}
@@ -197,7 +197,7 @@ def test_a_worker_is_given_no_key_and_no_certificate(
     coalition: Provisioned, tmp_path: Path
 ) -> None:
     kit = Kit.load(coalition.party(COMPUTE_NODE))
-    computer = WorkerComputer(kit.terms, tmp_path / "blocks", kit.worker_limits)
+    computer = WorkerComputer(kit.terms, tmp_path / "blocks", WorkerLimits.of(kit))
     store = BlockStore(tmp_path / "blocks")
     digests = {part: store.put(operand(coalition, part[1], seed)) for part, seed in PARTS.items()}
     _, public = scheme_by_name("clear").generate_keys(gram_plan(kit.terms).parameters)

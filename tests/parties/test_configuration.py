@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 import parties
 from hecf.errors import ConfigurationError, HecfError
+from hecf.kits.configuration import PartyConfiguration
 from hecf.protocol.terms import Terms
-from parties.configuration import CoalitionConfiguration, PartyConfiguration
+from parties.configuration import CoalitionConfiguration
 
 COALITION = """\
 [coalition]

@@ -17,12 +17,13 @@ from processes import Provisioned, alive, descendants, make_coalition, until
 from hecf.errors import InternalFailure, MalformedMessage, Mismatch
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.tasks import GramTask
 from hecf.rpc.identity import KEY_HOLDER
 from parties.decryption_worker import WorkerReleaser
 from parties.key_epochs import key_store
-from parties.kit import Kit
+from parties.worker import WorkerLimits
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def matrix(coalition: Provisioned, seed: int) -> np.ndarray:
 @pytest.fixture
 def releaser(coalition: Provisioned) -> Iterator[WorkerReleaser]:
     path = coalition.party(KEY_HOLDER)
-    made = WorkerReleaser(path, Kit.load(path).worker_limits, Measurements())
+    made = WorkerReleaser(path, WorkerLimits.of(Kit.load(path)), Measurements())
     yield made
     made.close()
 

@@ -20,8 +20,8 @@ from hecf.he.matrices import PublicKey
 from hecf.he.messages import pack_words
 from hecf.he.plan import LEFT
 from hecf.he.secret import SecretCipher
+from hecf.kits.kit import Kit
 from parties.encryption_pool import EncryptionPool
-from parties.kit import Kit
 from parties.retailer import _encryptor
 from parties.worker import Job, Worker, WorkerLimits
 

@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hecf.errors import LimitExceeded
+from hecf.kits.files import write_private
+from hecf.kits.kit import Kit
 from parties.cli import app
 from parties.configuration import CoalitionConfiguration
-from parties.files import write_private
 from parties.key_epochs import debit_under, key_store, ledger_file
-from parties.kit import Kit
 from parties.provision import provision
 
 TASK = "ef" * 32

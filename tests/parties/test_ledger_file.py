@@ -11,8 +11,8 @@ import pytest
 from coalitions import make_terms
 
 from hecf.errors import ConfigurationError, LimitExceeded
+from hecf.kits.files import write_private
 from parties import ledger as ledger_module
-from parties.files import write_private
 from parties.ledger import LEDGER, LedgerFile, empty_ledger
 
 TERMS = make_terms(releases=100)

@@ -15,11 +15,11 @@ from processes import Provisioned, free_ports, make_coalition
 from prometheus_client.parser import text_string_to_metric_families
 
 from hecf.errors import ConfigurationError, HecfError
+from hecf.kits.kit import Kit
 from hecf.protocol.tasks import GramTask
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.identity import COMPUTE_NODE, server_name
 from parties.compute_node import ComputeNodeProcess
-from parties.kit import Kit
 
 NODE = "/hecf.v1.ComputeNodeService/"
 

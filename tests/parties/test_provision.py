@@ -18,12 +18,13 @@ import parties
 from hecf.data import complete_journey
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.errors import ConfigurationError
+from hecf.kits.configuration import PartyConfiguration
+from hecf.kits.files import read_private
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import parse_party_uri
 from parties import provision as module
 from parties.certificates import CertificateAuthority
-from parties.configuration import CoalitionConfiguration, PartyConfiguration
-from parties.files import read_private
+from parties.configuration import CoalitionConfiguration
 from parties.provision import Provisioned, provision
 
 MEMBERS = tuple(f"{number:04d}" for number in range(120))

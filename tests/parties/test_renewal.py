@@ -13,12 +13,12 @@ from coalitions import make_client
 from processes import Provisioned, make_coalition
 
 from hecf.errors import ConfigurationError, HecfError, PermissionDenied
+from hecf.kits.kit import Kit
 from hecf.rpc.allowed import AllowedCertificates, fingerprint_of
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
 from parties import renewal
 from parties.compute_node import ComputeNodeProcess
-from parties.kit import Kit
 from parties.renewal import IdentityFiles, renew
 
 SERVERS = (COMPUTE_NODE, KEY_HOLDER)

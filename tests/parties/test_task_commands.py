@@ -12,13 +12,13 @@ from typer.testing import CliRunner, Result
 
 from hecf.errors import TaskEnded
 from hecf.he.plan import LEFT
+from hecf.kits.kit import Kit
 from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
 from parties import compute_node
 from parties.cli import app
-from parties.kit import Kit
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_info
 
 from hecf.errors import ConfigurationError
 from hecf.he import loops
+from hecf.kits.kit import Kit
 from hecf.rpc.identity import COMPUTE_NODE
 from hecf.threads import ENVIRONMENT, MOST, limit_threads
-from parties.kit import Kit
 from parties.worker import Handler, Job, Worker, WorkerLimits
 
 CORES = os.cpu_count() or 1
@@ -84,14 +84,14 @@ def party(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_workers_of_a_party_use_the_threads_of_its_kit(party: Path) -> None:
-    limits = Kit.load(party).worker_limits
+    limits = WorkerLimits.of(Kit.load(party))
     assert limits.threads == CHOSEN
     assert in_worker(limits) == ({CHOSEN}, CHOSEN)
     text = party.read_text()
     assert f"threads = {CHOSEN}" in text
     other = party.with_name("other.toml")
     other.write_text(text.replace(f"threads = {CHOSEN}", f"threads = {CORES + 7}"))
-    assert in_worker(Kit.load(other).worker_limits) == ({CORES}, CORES)
+    assert in_worker(WorkerLimits.of(Kit.load(other))) == ({CORES}, CORES)
 
 
 def test_a_party_itself_uses_the_threads_of_its_kit(party: Path) -> None:

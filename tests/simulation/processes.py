@@ -14,11 +14,11 @@ from processes import SERVERS, Running, make_coalition
 from hecf.errors import HecfError, InternalFailure
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
+from hecf.kits.kit import Kit
 from hecf.protocol.tasks import SumTask, gram_plan
 from hecf.recipes.contribution import Contributor
 from hecf.rpc.client import ComputeNodeClient, KeyHolderClient
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
-from parties.kit import Kit
 
 RETAILERS = ("alder", "birch", "cedar")
 ATTEMPTS = 60

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hecf.errors import ConfigurationError
-from parties.files import read_limited, read_private, write_private, write_public
+from hecf.kits.files import read_limited, read_private, write_private, write_public
 
 Write = Callable[[Path, bytes], None]
 

@@ -17,9 +17,8 @@ from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import Party, party_uri
 from hecf.rpc.quotas import ServerLimits
 from hecf.rpc.spool import SpoolLimits
-from parties.configuration import FilesSection, PartyConfiguration
-from parties.files import read_limited, read_private
-from parties.worker import WorkerLimits
+from hecf.kits.configuration import FilesSection, PartyConfiguration
+from hecf.kits.files import read_limited, read_private
 
 _LARGEST_FILE = 1 << 20
 
@@ -96,17 +95,6 @@ class Kit:
             upload_bytes=limits.upload_bytes,
             party_bytes=limits.party_arriving_bytes,
             total_bytes=limits.arriving_bytes,
-        )
-
-    @property
-    def worker_limits(self) -> WorkerLimits:
-        """Caps for a worker process of this kit."""
-        limits = self.configuration.limits
-        return WorkerLimits(
-            memory_bytes=limits.worker_memory_bytes,
-            job_seconds=limits.job_seconds,
-            answer_bytes=limits.upload_bytes,
-            threads=limits.threads,
         )
 
     @property

@@ -13,8 +13,8 @@ from processes import Provisioned, make_coalition
 from hecf.errors import ConfigurationError
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
 from parties.certificates import CertificateAuthority, Credential
-from parties.files import read_private
-from parties.kit import Kit
+from hecf.kits.files import read_private
+from hecf.kits.kit import Kit
 
 
 @pytest.fixture(scope="module")
