@@ -11,14 +11,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from hecf.errors import ConfigurationError
+from hecf.kits.configuration import FilesSection, PartyConfiguration
+from hecf.kits.files import read_limited, read_private
 from hecf.protocol.terms import Terms
 from hecf.rpc.allowed import AllowedFile
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import Party, party_uri
 from hecf.rpc.quotas import ServerLimits
 from hecf.rpc.spool import SpoolLimits
-from hecf.kits.configuration import FilesSection, PartyConfiguration
-from hecf.kits.files import read_limited, read_private
 
 _LARGEST_FILE = 1 << 20
 

@@ -11,10 +11,10 @@ import pytest
 from processes import Provisioned, make_coalition
 
 from hecf.errors import ConfigurationError
-from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
-from parties.certificates import CertificateAuthority, Credential
 from hecf.kits.files import read_private
 from hecf.kits.kit import Kit
+from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
+from parties.certificates import CertificateAuthority, Credential
 
 
 @pytest.fixture(scope="module")
