@@ -43,8 +43,21 @@ class CountingChannel:
         self._measurements = measurements
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the channel's callable with counting serialisers."""
-        return self._channel.unary_unary(*args, **self._counted(kwargs))
+        """Return the channel's callable with counting serialisers.
+
+        A request that nobody took, because no connection came about, has not been sent.
+        """
+        method = self._channel.unary_unary(*args, **self._counted(kwargs))
+
+        def call(request: Any, timeout: float | None = None) -> Any:
+            try:
+                return method(request, timeout=timeout)
+            except grpc.RpcError as error:
+                if _unanswered(error):
+                    self._measurements.add_bytes(sent=-request.ByteSize())
+                raise
+
+        return call
 
     def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
         """Return the channel's callable with counting serialisers."""
@@ -68,3 +81,8 @@ class CountingChannel:
                 kwargs["response_deserializer"], self._measurements
             ),
         }
+
+
+def _unanswered(error: grpc.RpcError) -> bool:
+    """Whether a call failed on this side; a server that refuses one says why in its trailers."""
+    return error.code() is grpc.StatusCode.UNAVAILABLE and not error.trailing_metadata()
