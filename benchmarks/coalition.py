@@ -75,7 +75,7 @@ def node_memory_job(quick: bool) -> Result:
         scheme="ckks",
         retailers=RETAILERS,
         shoppers=2_000 if quick else 50_000,
-        directory="0" * 64,
+        directory="1" * 64,
         factors=8 if quick else 32,
     )
     plan = gram_plan(terms)

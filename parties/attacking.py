@@ -61,8 +61,9 @@ def terms_of(path: Path) -> Terms:
         terms = Terms.from_json(read_limited(files.terms, _LARGEST_FILE).decode("utf-8", "replace"))
     else:
         configuration = CoalitionConfiguration.load(path)
-        shoppers = len(member_ids(configuration.members))
-        terms = configuration.terms(secrets.token_hex(16), shoppers, "0" * 64)
+        members = configuration.members
+        shoppers = 0 if members.most_shoppers is not None else len(member_ids(members))
+        terms = configuration.terms(secrets.token_hex(16), shoppers, "1" * 64)
     if terms.scheme != "ckks":
         raise ConfigurationError(
             "the attacks are on coalitions under CKKS", got=terms.scheme, expected="ckks"

@@ -24,7 +24,7 @@ from hecf.kits.tables import (
     refusal,
 )
 from hecf.privacy.accounting import noise_multiplier
-from hecf.protocol.terms import BLINDED, MOST_SUMS, Terms
+from hecf.protocol.terms import BLINDED, MOST_SHOPPERS, MOST_SUMS, NO_DIRECTORY, Terms
 
 COMPLETE_JOURNEY = "complete-journey"
 
@@ -47,14 +47,19 @@ class CoalitionSection(Section):
 
 
 class MembersSection(Section):
-    """``[members]``: whose rows the directory holds; either a data set or a file of ids."""
+    """``[members]``: whose rows the directory holds, from a data set or a file of ids.
+
+    Where shoppers of different retailers are different there is no directory: `most_shoppers`
+    bounds how many any retailer has.
+    """
 
     source: Literal["complete-journey"] | None = None
     path: LocalPath | None = None
+    most_shoppers: int | None = Field(default=None, ge=2, le=MOST_SHOPPERS)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        exactly_one("source", self.source, "path", self.path)
+        exactly_one(source=self.source, path=self.path, most_shoppers=self.most_shoppers)
         return self
 
 
@@ -92,6 +97,8 @@ class CoalitionConfiguration(ConfigurationFile):
     def terms(self, identifier: str, shoppers: int, directory: str) -> Terms:
         """Terms of this coalition for a drawn identifier and a built member directory.
 
+        Where there is no directory its size and fingerprint are not used.
+
         Raises
         ------
         ConfigurationError
@@ -99,6 +106,10 @@ class CoalitionConfiguration(ConfigurationFile):
             agreed privacy cannot be computed because dp-accounting is not installed.
         """
         agreed = self.coalition.model_dump(exclude={"name"})
+        if self.members.most_shoppers is not None:
+            # Nobody has an embedding, and the key's parameters need not carry one.
+            agreed["factors"] = 1
+            shoppers, directory = self.members.most_shoppers, NO_DIRECTORY
         if self.privacy is not None:
             agreed |= self.privacy.model_dump()
             # All blocks are released together, once: they are one mechanism, and each sum is one.
@@ -121,10 +132,16 @@ class CoalitionConfiguration(ConfigurationFile):
         if self.compute_node.address == self.key_holder.address:
             expected = "another address than compute_node.address"
             raise refusal(excerpt(self.key_holder.address), expected, "key_holder.address")
+        different = self.members.most_shoppers is not None
+        if different and "factors" in self.coalition.model_fields_set:
+            expected = "no factors with members.most_shoppers"
+            raise refusal(excerpt(self.coalition.factors), expected, "coalition.factors")
+        if different and self.evaluation is not None:
+            raise refusal("a table", "none with members.most_shoppers", "evaluation")
         # The ranges stand in one place, in the terms. A directory that is surely large enough
         # stands in for the one that is not built yet.
         shoppers = max(self.coalition.minimum_shoppers, self.coalition.factors + 1)
-        self.terms("0" * 32, shoppers, "0" * 64)
+        self.terms("0" * 32, shoppers, "1" * 64)
         if self.evaluation is not None:
             fraction = self.evaluation.held_out_fraction
             if fraction * len(self.retailers) > 1 + 1e-9:

@@ -187,9 +187,6 @@ def _write(folder: Path, data: Mapping[str, UserItems], scheme: str) -> Path:
     """Write every group's own file, the shared catalogue and the coalition's configuration."""
     catalogue = next(iter(data.values())).item_ids
     (folder / "catalogue.txt").write_text("\n".join(catalogue) + "\n")
-    # Different shoppers have no common directory; its length only bounds what is summed.
-    places = "\n".join(str(number) for number in range(MOST_SHOPPERS))
-    (folder / "members.txt").write_text(places + "\n")
     for name, entry in data.items():
         entries = entry.counts.tocoo()
         rows, columns = entries.coords
@@ -203,8 +200,8 @@ def _write(folder: Path, data: Mapping[str, UserItems], scheme: str) -> Path:
         pq.write_table(table, folder / f"{name}.parquet")
     node, holder = free_ports(2)
     lines = [
-        f'[coalition]\nname = "franchise"\nscheme = "{scheme}"\nfactors = 1',
-        '[members]\npath = "members.txt"',
+        f'[coalition]\nname = "franchise"\nscheme = "{scheme}"',
+        f"[members]\nmost_shoppers = {MOST_SHOPPERS}",
         f'[compute_node]\naddress = "127.0.0.1:{node}"',
         f'[key_holder]\naddress = "127.0.0.1:{holder}"',
         *(f'[retailers.{name}]\ninteractions = "{name}.parquet"' for name in data),

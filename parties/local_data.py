@@ -68,7 +68,7 @@ def load(kit: Kit) -> LocalData:
     data = kit.configuration.data
     files = kit.configuration.files
     if data is None or files.pseudonym_key is None or files.directory is None:
-        raise ConfigurationError("the kit is not a retailer's", got=kit.party.role)
+        raise ConfigurationError("the kit names no member directory", got=kit.party.role)
     key = PseudonymKey.from_bytes(read_private(files.pseudonym_key))
     text = read_limited(files.directory, _LARGEST_DIRECTORY).decode("ascii", "replace")
     directory = MemberDirectory.from_text(text)

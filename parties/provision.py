@@ -7,7 +7,8 @@
     ├── compute-node/   certificate.pem, private-key.pem, authority.pem, terms.json, party.toml,
     │                   allowed.txt
     ├── key-holder/     the same, and storage.key, ledger.witness
-    └── RETAILER/       the first five, and pseudonym.key, directory.txt; one folder for each
+    └── RETAILER/       the first five, and pseudonym.key, directory.txt; one folder for each.
+                        Neither where shoppers of different retailers are different
 
 A kit holds what its role may hold and nothing else: only retailers get the pseudonym key (control
 C30), only the key holder the key that encrypts the secret key at rest (control C11).
@@ -21,7 +22,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +32,7 @@ from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.errors import ConfigurationError
 from hecf.kits.configuration import ROLE_FILES, DataSection
 from hecf.kits.files import read_limited, write_private
-from hecf.protocol.terms import Terms
+from hecf.protocol.terms import NO_DIRECTORY, Terms
 from hecf.rpc.allowed import AllowedCertificates
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER
 from parties.certificates import DEFAULT_VALIDITY_DAYS, CertificateAuthority, Credential
@@ -126,16 +127,17 @@ def provision(
     for name, data in configuration.retailers.items():
         _check_data(name, data)
     identifier = secrets.token_hex(16)
-    pseudonym_key = PseudonymKey.generate()
-    directory = MemberDirectory.from_members(pseudonym_key, member_ids(configuration.members))
-    terms = configuration.terms(identifier, len(directory), directory.fingerprint)
+    role_files = {"storage_key": secrets.token_bytes(STORAGE_KEY_BYTES)}
+    if configuration.members.most_shoppers is not None:
+        terms = configuration.terms(identifier, 0, NO_DIRECTORY)
+    else:
+        pseudonym_key = PseudonymKey.generate()
+        directory = MemberDirectory.from_members(pseudonym_key, member_ids(configuration.members))
+        terms = configuration.terms(identifier, len(directory), directory.fingerprint)
+        role_files["pseudonym_key"] = pseudonym_key.to_bytes()
+        role_files["directory"] = directory.to_text().encode()
+    role_files["ledger_witness"] = empty_ledger(terms).head.to_text().encode()
     authority = CertificateAuthority.create(identifier, validity_days=validity_days)
-    role_files = {
-        "pseudonym_key": pseudonym_key.to_bytes(),
-        "directory": directory.to_text().encode(),
-        "storage_key": secrets.token_bytes(STORAGE_KEY_BYTES),
-        "ledger_witness": empty_ledger(terms).head.to_text().encode(),
-    }
     roles = {COMPUTE_NODE: COMPUTE_NODE, KEY_HOLDER: KEY_HOLDER}
     roles |= dict.fromkeys(configuration.retailers, RETAILER)
 
@@ -155,9 +157,10 @@ def provision(
                 "private-key.pem": credential.private_key,
                 "authority.pem": authority.credential.certificate,
                 "terms.json": terms.to_json().encode(),
-                "party.toml": _party_toml(configuration, role, name),
             }
-            files |= {_ROLE_FILE_NAMES[key]: role_files[key] for key in ROLE_FILES[role]}
+            own = sorted(ROLE_FILES[role] & set(role_files))
+            files["party.toml"] = _party_toml(configuration, role, name, own)
+            files |= {_ROLE_FILE_NAMES[key]: role_files[key] for key in own}
             _write_kit(building / name, files)
         # The one step that makes the kits visible. It also refuses a folder that was filled
         # in the meantime.
@@ -305,12 +308,14 @@ def _write_kit(folder: Path, files: Mapping[str, bytes]) -> None:
         write_private(folder / name, content)
 
 
-def _party_toml(configuration: CoalitionConfiguration, role: str, name: str) -> bytes:
+def _party_toml(
+    configuration: CoalitionConfiguration, role: str, name: str, role_files: Sequence[str]
+) -> bytes:
     tables: dict[str, _TomlTable] = {
         "party": {"role": role, "name": name},
         "files": {
             **_COMMON_FILES,
-            **{key: _ROLE_FILE_NAMES[key] for key in sorted(ROLE_FILES[role])},
+            **{key: _ROLE_FILE_NAMES[key] for key in role_files},
         },
         "compute_node": {"address": configuration.compute_node.address},
         "key_holder": {"address": configuration.key_holder.address},

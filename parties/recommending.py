@@ -18,11 +18,8 @@ from hecf.coalition import Coalition
 from hecf.data import ColumnNames, UserItems, stream_interactions
 from hecf.errors import ConfigurationError, InvalidInput
 from hecf.evaluation import compare, evaluate
-from hecf.kits.connection import connected
 from hecf.kits.files import write_private
 from hecf.kits.kit import Kit
-from hecf.measure import Measurements
-from hecf.recipes.horizontal import HorizontalRetailer
 from hecf.recommenders import (
     EASE,
     AlternatingLeastSquares,
@@ -123,26 +120,17 @@ def fit_with_kit(
     HecfError
         If another party is not as agreed; nothing is written then.
     """
-    data = kit.configuration.data
-    if data is None or data.interactions is None:
-        raise ConfigurationError("the kit names no file of interactions", got=kit.party.role)
-    progress(f"reading {data.interactions}")
-    own = read(data.interactions, ColumnNames(timestamp=None))
-    shared = own if catalogue is None else own.with_items(catalogue)
-    measurements = Measurements()
+    progress("reading the interactions")
+    coalition = Coalition.connect(kit, columns=ColumnNames(timestamp=None), catalogue=catalogue)
     progress(f"fitting {model!r} with {kit.terms.coalition}")
-    with connected(kit, measurements) as (node, key_holder):
-        summation = HorizontalRetailer(
-            kit.terms, kit.party.name, node, key_holder, measurements, session
-        )
-        model.fit(shared, summation).save(out)
+    coalition.fit(model, session=session)[coalition.name].save(out)
     return {
         "model": repr(model),
         "scheme": kit.terms.scheme,
-        "items": len(shared.item_ids),
-        "shoppers": len(shared.user_ids),
-        "seconds": measurements.seconds,
-        "bytes": measurements.bytes,
+        "items": len(coalition.item_ids),
+        "shoppers": len(coalition.user_items[coalition.name].user_ids),
+        "seconds": coalition.measurements.seconds,
+        "bytes": coalition.measurements.bytes,
         "file": str(out),
     }
 

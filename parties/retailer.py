@@ -27,7 +27,7 @@ from hecf.measure import Measurements
 from hecf.models import LocalEmbedding, MostPopular, top_k
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import has_gram_task
-from hecf.protocol.terms import BLINDED
+from hecf.protocol.terms import BLINDED, NO_DIRECTORY
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from parties.encryption_pool import EncryptionPool
 from parties.journal import FileJournal
@@ -89,8 +89,9 @@ def run(
     if not has_gram_task(kit.terms):
         raise ConfigurationError(
             "the terms agree on sums only, and members are scored from Gram blocks",
-            got=f"scheme {kit.terms.scheme}, clip {kit.terms.clip:g}",
-            expected="scheme ckks, with [privacy] a clip above 0; or hecf fit --kit",
+            got=f"scheme {kit.terms.scheme}, clip {kit.terms.clip:g}, "
+            f"{'no' if kit.terms.directory == NO_DIRECTORY else 'a'} member directory",
+            expected="members, scheme ckks, with [privacy] a clip above 0; or hecf fit --kit",
         )
     data = load(kit)
     embedding = LocalEmbedding.fit(data.training, kit.terms.factors, kind=_weighting(kit))

@@ -71,8 +71,12 @@ def make_coalition(
     patience: float = 30.0,
     more: str = "",
     limits: str = "",
+    most_shoppers: int | None = None,
 ) -> Provisioned:
-    """Write members, purchases and ``coalition.toml`` into a new folder, and provision it."""
+    """Write members, purchases and ``coalition.toml`` into a new folder, and provision it.
+
+    With `most_shoppers` the terms have no member directory and no factors.
+    """
     folder.mkdir(parents=True)
     members = tuple(f"loyalty-card-{7919 * n % 99991:05d}-quartzite" for n in range(shoppers))
     (folder / "members.txt").write_text("\n".join(members) + "\n")
@@ -85,9 +89,12 @@ def make_coalition(
         counts[name] = purchases(number, shoppers, 30 + number, absent)
         write_purchases(folder / f"{name}.csv", members, items[name], counts[name])
     ports = dict(zip(SERVERS, free_ports(2), strict=True))
+    shared = most_shoppers is None
+    rows = "path = 'members.txt'" if shared else f"most_shoppers = {most_shoppers}"
     tables = [
-        f'[coalition]\nname = "loyal"\nscheme = "{scheme}"\nfactors = {factors}\ntop_k = 5',
-        "releases = 256\n[members]\npath = 'members.txt'",
+        f'[coalition]\nname = "loyal"\nscheme = "{scheme}"\ntop_k = 5\nreleases = 256',
+        f"factors = {factors}" if shared else "",
+        f"[members]\n{rows}",
         f'[compute_node]\naddress = "127.0.0.1:{ports[COMPUTE_NODE]}"',
         f'[key_holder]\naddress = "127.0.0.1:{ports[KEY_HOLDER]}"',
         f"[limits]\npatience_seconds = {patience}\n{limits}",

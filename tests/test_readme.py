@@ -18,8 +18,9 @@ def frame(seed: int) -> pd.DataFrame:
 
 
 def test_the_python_example_runs() -> None:
+    # The second one needs running parties: tests/coalition/test_connected.py.
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 1
+    assert len(blocks) == 2
     names = {name: frame(seed) for seed, name in enumerate(("north", "south", "west"))}
     exec(compile(blocks[0], "README.md", "exec"), names)
     assert names["ids"].shape == names["scores"].shape == (10,)

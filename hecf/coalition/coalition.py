@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array, csr_matrix
 
+from hecf.coalition.connected import ConnectedCoalition, connect
+from hecf.coalition.loading import loaded
 from hecf.coalition.services import LocalServices
 from hecf.coalition.similarity import most_similar_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
-from hecf.data.interactions import InteractionTable
 from hecf.data.user_items import UserItems
 from hecf.errors import InvalidInput
+from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
-from hecf.protocol.terms import Terms
+from hecf.protocol.terms import NO_DIRECTORY, Terms
 from hecf.recipes.horizontal import HorizontalRetailer
 from hecf.recommenders import FactorRecommender, Recommender
 
@@ -49,7 +51,7 @@ class Coalition:
     Security
     --------
     All roles run in this process: this is for notebooks and experiments on data that may lie
-    together. Retailers that may not see each other's data run ``hecf serve`` instead.
+    together. Retailers that may not see each other's data use :meth:`connect`.
     """
 
     def __init__(
@@ -59,27 +61,63 @@ class Coalition:
         columns: ColumnNames = DEFAULT_COLUMNS,
         scheme: str = "ckks",
     ) -> None:
-        if len(data) < 2:
-            raise InvalidInput("a coalition is too small", got=len(data), expected="2 retailers up")
-        loaded = {name: user_items_of(entry, columns) for name, entry in data.items()}
-        catalogue = sorted({item for entry in loaded.values() for item in entry.item_ids})
+        entries = loaded(data, columns)
+        catalogue = sorted({item for entry in entries.values() for item in entry.item_ids})
         self.item_ids: tuple[str, ...] = tuple(catalogue)
         """The shared catalogue: items of any retailer, sorted as text."""
         self.user_items: Mapping[str, UserItems] = MappingProxyType(
-            {name: entry.with_items(catalogue) for name, entry in loaded.items()}
+            {name: entry.with_items(catalogue) for name, entry in entries.items()}
         )
         """Every retailer's counts by its own shoppers and the shared catalogue."""
-        most = max(len(entry.user_ids) for entry in loaded.values())
+        most = max(len(entry.user_ids) for entry in entries.values())
         self.terms = Terms(
             coalition="in-memory",
             identifier=secrets.token_hex(16),
             scheme=scheme,
-            retailers=tuple(loaded),
-            # No directory: the shoppers are different. The number only bounds what is summed.
+            retailers=tuple(entries),
+            # It only bounds what is summed.
             shoppers=max(_MINIMUM_SHOPPERS, 1 << (most - 1).bit_length()),
-            directory="0" * 64,
+            directory=NO_DIRECTORY,
             factors=1,
         )
+
+    @classmethod
+    def connect(
+        cls,
+        kit: Kit | str | os.PathLike[str],
+        data: Any = None,
+        *,
+        columns: ColumnNames = DEFAULT_COLUMNS,
+        catalogue: Sequence[str] | None = None,
+    ) -> ConnectedCoalition:
+        """Join a coalition of running parties as the retailer of a kit.
+
+        Parameters
+        ----------
+        kit : Kit or path
+            A retailer's ``party.toml``, as ``hecf provision`` has made it.
+        data : UserItems, InteractionTable, sparse matrix or data frame, optional
+            The retailer's own interactions; by default the file that the kit names.
+        columns : ColumnNames
+            What the columns of a data frame, or of the file, are called.
+        catalogue : sequence of str, optional
+            The shared items, in an order that all retailers use. By default the retailer's own,
+            sorted as text, which suits if everybody sells the same.
+
+        Returns
+        -------
+        ConnectedCoalition
+            With ``fit``, which returns what that of a coalition in one process does. Nothing is
+            sent before it is called.
+
+        Raises
+        ------
+        ConfigurationError
+            If the kit cannot be used or is not a retailer's.
+        InvalidInput
+            If the data cannot be used, or there are more shoppers than the terms allow for.
+        """
+        return connect(kit, data, columns, catalogue)
 
     def fit(self, recommender: Model) -> dict[str, Model]:
         """Fit a recommender on the shoppers of all retailers, over encrypted sums.
@@ -155,14 +193,3 @@ class Coalition:
             raise InvalidInput("userid is out of range", expected=f"0 to {len(mine) - 1}")
         ids, scores = most_similar_rows(self.terms, mine[users], theirs, N)
         return (ids[0], scores[0]) if np.ndim(userid) == 0 else (ids, scores)
-
-
-def user_items_of(entry: Any, columns: ColumnNames) -> UserItems:
-    """Take whatever form of interactions a caller brings."""
-    if isinstance(entry, UserItems):
-        return entry
-    if isinstance(entry, InteractionTable):
-        return UserItems.from_tables([entry])
-    if isinstance(entry, csr_array | csr_matrix):
-        return UserItems.from_csr(entry)
-    return UserItems.from_frame(entry, columns)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hecf.coalition.coalition import user_items_of
 from hecf.coalition.cross_retailer import CrossRetailerModel
+from hecf.coalition.loading import loaded, user_items_of
 from hecf.coalition.services import LocalServices
 from hecf.coalition.similarity import most_similar_rows, unit_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
@@ -71,15 +71,13 @@ class LoyaltyCoalition:
         factors: int = 32,
         top_k: int = 20,
     ) -> None:
-        if len(data) < 2:
-            raise InvalidInput("a coalition is too small", got=len(data), expected="2 retailers up")
+        entries = loaded(data, columns)
         self._columns = columns
-        loaded = {name: user_items_of(entry, columns) for name, entry in data.items()}
-        members = sorted({user for entry in loaded.values() for user in entry.user_ids})
+        members = sorted({user for entry in entries.values() for user in entry.user_ids})
         self.user_ids: tuple[str, ...] = tuple(members)
         """Shoppers of any retailer, sorted as text: the rows of every matrix."""
         self.user_items: Mapping[str, UserItems] = MappingProxyType(
-            {name: entry.with_users(members) for name, entry in loaded.items()}
+            {name: entry.with_users(members) for name, entry in entries.items()}
         )
         """Every retailer's counts by the shared shoppers and its own catalogue."""
         directory = MemberDirectory.from_members(PseudonymKey.generate(), members)
@@ -87,7 +85,7 @@ class LoyaltyCoalition:
             coalition="in-memory",
             identifier=secrets.token_hex(16),
             scheme=scheme,
-            retailers=tuple(loaded),
+            retailers=tuple(entries),
             shoppers=len(directory),
             directory=directory.fingerprint,
             factors=factors,

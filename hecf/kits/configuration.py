@@ -91,7 +91,7 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        exactly_one("source", self.source, "interactions", self.interactions)
+        exactly_one(source=self.source, interactions=self.interactions)
         if self.source is not None and self.held_out_members is not None:
             raise refusal("a file", f"no file with source = {self.source!r}", "held_out_members")
         if self.source is None and "items" in self.model_fields_set:
@@ -236,8 +236,12 @@ class PartyConfiguration(ConfigurationFile):
             held = getattr(self.files, name) is not None
             if held and name not in ROLE_FILES[role]:
                 raise refusal("a file", f"no {name} in the kit of a {role}", f"files.{name}")
-            if not held and name in ROLE_FILES[role]:
+            if not held and name in ROLE_FILES[role] and role != RETAILER:
                 raise refusal("nothing", f"a file in the kit of a {role}", f"files.{name}")
+        if (self.files.pseudonym_key is None) != (self.files.directory is None):
+            # A retailer whose shoppers nobody else has needs neither.
+            exactly = "both pseudonym_key and directory, or neither"
+            raise refusal("one file", exactly, "files.directory")
         if role == RETAILER and self.data is None:
             raise refusal("nothing", "a table in the kit of a retailer", "data")
         for name in ("data", "evaluation"):

@@ -96,11 +96,12 @@ class ConfigurationFile(Section):
             ) from None
 
 
-def exactly_one(first: str, first_value: object, second: str, second_value: object) -> None:
-    """Refuse both of two alternatives, and neither."""
-    if (first_value is None) == (second_value is None):
-        got = "neither" if first_value is None else "both"
-        raise refusal(got, f"either {first} or {second}", first)
+def exactly_one(**alternatives: object) -> None:
+    """Refuse several of some alternatives, and none."""
+    given = [name for name, value in alternatives.items() if value is not None]
+    if len(given) != 1:
+        got = " and ".join(given) or "none of them"
+        raise refusal(got, f"either {' or '.join(alternatives)}", next(iter(alternatives)))
 
 
 def parse_toml(path: Path) -> dict[str, Any]:

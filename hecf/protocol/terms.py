@@ -33,6 +33,9 @@ NOT_BUILT = {
 }
 """Topologies that have a name and are refused."""
 
+NO_DIRECTORY = "0" * 64
+"""In place of a directory's fingerprint where the shoppers of different retailers are different."""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
@@ -63,9 +66,10 @@ class Terms:
     retailers : tuple of str
         Names in the agreed order; every pair and every target follows it.
     shoppers : int
-        Rows of the member directory.
+        Rows of the member directory; without one, the most shoppers of any retailer.
     directory : str
-        SHA-256 of the member directory in hexadecimal.
+        SHA-256 of the member directory in hexadecimal, or :data:`NO_DIRECTORY`: there are no Gram
+        blocks then, and shoppers of different retailers are different.
     factors : int
         Columns d of each local embedding.
     ridge : float
@@ -239,8 +243,11 @@ class Terms:
 
     @property
     def blocks_agreed(self) -> bool:
-        """Whether Gram blocks may be released: not where privacy was agreed on for sums alone."""
-        return self.clip > 0 or not self.private
+        """Whether Gram blocks may be released: they need common rows.
+
+        Nor are they where privacy was agreed on for sums alone.
+        """
+        return self.directory != NO_DIRECTORY and (self.clip > 0 or not self.private)
 
     @property
     def gram_privacy(self) -> GramPrivacy | None:
@@ -289,6 +296,8 @@ class Terms:
             _check(name, value, 0 <= value <= highest, f"0 to {highest:g}")
         blocks = self.scheme != "paillier" or self.clip == 0
         _check("clip", self.clip, blocks, "0 with scheme paillier, which has no Gram blocks")
+        rows = self.directory != NO_DIRECTORY or self.clip == 0
+        _check("clip", self.clip, rows, "0 where retailers have different shoppers")
         agreed = (self.sum_clip > 0) == (self.sums > 0)
         _check("sum_clip", self.sum_clip, agreed, "above 0 with sums, and 0 without")
         _check("sums", self.sums, self.clip > 0 or self.sums > 0, "at least 1, or a clip above 0")

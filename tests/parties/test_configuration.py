@@ -229,8 +229,10 @@ ridge = 1 => ridge = nan :: coalition.ridge | nan | finite
 "coalition-key" => "own-key" :: topology | in the library | got 'own-key' | coalition-key
 "coalition-key" => "shared" :: topology | got 'shared' | coalition-key
 name = "loyal" => name = {} :: coalition.name | {} | string
-path = "members.csv" => :: members.source | neither | source or path
-[members] => [members]⏎source = "complete-journey" :: members.source | both | source or path
+path = "members.csv" => :: members.source | none of them | source or path or most_shoppers
+[members] => [members]⏎source = "complete-journey" :: members.source | source and path | path
+path = "members.csv" => most_shoppers = 150 :: coalition.factors | 8 | no factors
+path = "members.csv" => most_shoppers = 1 :: members.most_shoppers | got 1 | 2
 "members.csv" => " " :: members.path | ' ' | a path
 "members.csv" => "a\u0000b" :: members.path | \x00 | a path
 "members.csv" => 3 :: members.path | got 3 | a path
@@ -251,8 +253,8 @@ node.example => 999.1.1.1 :: compute_node.address | '999 | HOST:PORT
 [retailers.grocer] => [retailers."../grocer"] :: retailers | '../grocer' | like 'grocer'
 [retailers.grocer] => [retailers."grocer\n"] :: retailers | 'grocer\n' | like 'grocer'
 [retailers.grocer] => [retailers]⏎butcher = 1⏎[retailers.x] :: retailers.butcher | got 1 | a table
-interactions = "produce.parquet" => :: retailers.produce.source | neither | interactions
-items = "product" => interactions = "x" :: retailers.grocer.source | both | interactions
+interactions = "produce.parquet" => :: retailers.produce.source | none of them | interactions
+items = "product" => interactions = "x" :: retailers.grocer.source | source and | interactions
 held_out_members = "/data/hidden.txt" => items = "product" :: produce.items | 'product' | no items
 items = "product" => held_out_members = "x" :: grocer.held_out_members | a file | no file
 "log1p" => "tfidf" :: retailers.grocer.weighting | 'tfidf' | 'log1p'
@@ -352,8 +354,8 @@ compute-node: [files] => [files]⏎directory = "x" :: files.directory | no direc
 key-holder: [files] => [files]⏎directory = "x" :: files.directory | no directory
 compute-node: [files] => [files]⏎storage_key = "x" :: files.storage_key | no storage_key
 retailer: [files] => [files]⏎storage_key = "x" :: files.storage_key | no storage_key
-retailer: pseudonym_key = "pseudonym.key" => :: files.pseudonym_key | nothing | a file
-retailer: directory = "directory.txt" => :: files.directory | nothing | a file
+retailer: pseudonym_key = "pseudonym.key" => :: files.directory | one file | or neither
+retailer: directory = "directory.txt" => :: files.directory | one file | or neither
 retailer: [files] => [files]⏎allowed = "x" :: files.allowed | no allowed
 compute-node: allowed = "a" => :: files.allowed | nothing | a file
 key-holder: storage_key = "storage.key" => :: files.storage_key | nothing | a file

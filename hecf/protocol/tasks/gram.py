@@ -26,14 +26,14 @@ class GramTask:
     Raises
     ------
     InvalidInput
-        If the terms agree on privacy for sums alone.
+        If the terms have no member directory, or agree on privacy for sums alone.
     """
 
     terms: Terms
 
     def __post_init__(self) -> None:
         if not self.terms.blocks_agreed:
-            raise InvalidInput("the terms agree on privacy and on no Gram blocks")
+            raise InvalidInput("the terms agree on no Gram blocks")
 
     @cached_property
     def identifier(self) -> str:

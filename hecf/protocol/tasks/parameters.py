@@ -23,7 +23,8 @@ def key_parameters(terms: Terms) -> ParameterSet | PaillierParameters:
 def has_gram_task(terms: Terms) -> bool:
     """Whether the terms imply cross-Gram blocks.
 
-    Paillier cannot multiply two ciphertexts, and privacy of sums alone releases no blocks.
+    Paillier cannot multiply two ciphertexts, retailers with different shoppers have no common rows,
+    and privacy of sums alone releases no blocks.
     """
     return terms.scheme != PAILLIER and terms.blocks_agreed
 

@@ -1,0 +1,122 @@
+"""A retailer's side of a coalition of running parties, from a data frame to a recommender."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from hecf.coalition.loading import user_items_of
+from hecf.data.column_names import ColumnNames
+from hecf.data.readers import stream_interactions
+from hecf.data.user_items import UserItems
+from hecf.errors import ConfigurationError, InvalidInput
+from hecf.kits.connection import connected
+from hecf.kits.kit import Kit
+from hecf.measure import Measurements
+from hecf.protocol.terms import Terms
+from hecf.recipes.horizontal import HorizontalRetailer
+from hecf.recommenders import Recommender
+from hecf.rpc.identity import RETAILER
+
+Model = TypeVar("Model", bound=Recommender)
+
+
+class ConnectedCoalition:
+    """One retailer of a coalition whose compute node and key holder are running elsewhere.
+
+    It is made by :meth:`hecf.Coalition.connect`.
+
+    Parameters
+    ----------
+    kit : Kit
+        Of a retailer.
+    user_items : UserItems
+        The retailer's own counts by its shoppers and the shared catalogue.
+
+    Raises
+    ------
+    InvalidInput
+        If there are more shoppers than the terms allow for.
+
+    Security
+    --------
+    What is private leaves this process encrypted only, under the key holder's key. What is fitted
+    has been released to all retailers, except the factors of one's own shoppers.
+    """
+
+    def __init__(self, kit: Kit, user_items: UserItems) -> None:
+        if len(user_items.user_ids) > kit.terms.shoppers:
+            raise InvalidInput(
+                "there are more shoppers than the terms allow for",
+                got=len(user_items.user_ids),
+                expected=f"at most {kit.terms.shoppers}",
+            )
+        self._kit = kit
+        self.name: str = kit.party.name
+        """The retailer's name in the terms."""
+        self.terms: Terms = kit.terms
+        self.item_ids: tuple[str, ...] = user_items.item_ids
+        """The shared catalogue."""
+        self.user_items: Mapping[str, UserItems] = MappingProxyType({self.name: user_items})
+        """The retailer's own counts, by its name: nobody else's are here."""
+        self.measurements = Measurements()
+        """Seconds and bytes of what this retailer did."""
+
+    def __repr__(self) -> str:
+        return f"ConnectedCoalition({self.terms.coalition!r}, as {self.name!r})"
+
+    def fit(self, recommender: Model, *, session: str = "fit") -> dict[str, Model]:
+        """Fit a recommender on the shoppers of all retailers, over encrypted sums.
+
+        Every retailer calls this at about the same time, with the same settings and catalogue.
+
+        Parameters
+        ----------
+        recommender : Recommender
+            Its settings are used; it is not changed.
+        session : str
+            Name of this fit, the same at every retailer and not used before: lower-case letters,
+            digits and hyphens.
+
+        Returns
+        -------
+        dict of str to Recommender
+            The retailer's own model by its name, as :meth:`hecf.Coalition.fit` returns those of
+            all. It equals the model of the pooled data up to the rounding of the sums.
+
+        Raises
+        ------
+        InvalidInput
+            If a setting does not suit the data.
+        Mismatch
+            If another retailer has other terms, or fits another model under this session.
+        PartyMissing, Unavailable
+            If another party does not act or cannot be reached.
+        """
+        model = type(recommender)(**recommender.get_params())
+        with connected(self._kit, self.measurements) as (node, key_holder):
+            summation = HorizontalRetailer(
+                self.terms, self.name, node, key_holder, self.measurements, session
+            )
+            return {self.name: model.fit(self.user_items[self.name], summation)}
+
+
+def connect(
+    kit: Kit | str | os.PathLike[str],
+    data: Any,
+    columns: ColumnNames,
+    catalogue: Sequence[str] | None,
+) -> ConnectedCoalition:
+    """Open a retailer's kit and its data; see :meth:`hecf.Coalition.connect`."""
+    opened = kit if isinstance(kit, Kit) else Kit.load(Path(kit), role=RETAILER)
+    named = opened.configuration.data
+    if data is not None:
+        own = user_items_of(data, columns)
+    elif named is not None and named.interactions is not None:
+        own = UserItems.from_tables(stream_interactions(named.interactions, columns))
+    else:
+        raise ConfigurationError("the kit names no file of interactions", got=opened.party.role)
+    return ConnectedCoalition(opened, own if catalogue is None else own.with_items(catalogue))
