@@ -21,8 +21,8 @@ from hecf.protocol.contribution import bound
 from hecf.protocol.tasks import GramTask, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.store import BlockStore
-from parties import demo
-from parties.demo import DemoOptions
+from parties.demonstrations import loyalty_programme
+from parties.demonstrations.loyalty_programme import DemoOptions
 
 RETAILERS = ("first", "second")
 
@@ -37,7 +37,7 @@ def training_grpc(quick: bool) -> Result:
     found = {}
     for transport, scheme in (("memory", "ckks"), ("grpc", "ckks"), ("grpc", "clear")):
         options = replace(size, transport=transport, scheme=scheme)
-        found[transport, scheme] = demo.run(options, lambda _: None)
+        found[transport, scheme] = loyalty_programme.run(options, lambda _: None)
     grpc, memory = found["grpc", "ckks"], found["memory", "ckks"]
     retailers = grpc["data"]["retailers"]
     ours, theirs = (float(results["seconds"]["taking_part"]) for results in (grpc, memory))

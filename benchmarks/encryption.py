@@ -24,8 +24,8 @@ from hecf.he.product.plan import ProductPlan
 from hecf.he.product.planner import plan_gram
 from hecf.he.seal import SealContext
 from hecf.he.secret import SecretCipher
-from parties.encryption_pool import EncryptionPool
-from parties.worker import WorkerLimits
+from parties.processes.encryption_pool import EncryptionPool
+from parties.system.worker import WorkerLimits
 
 BASELINE = "TenSEAL CKKSVector, ring degree 8192, primes [60, 40, 40], scale 2^40"
 SLOTS = 4096

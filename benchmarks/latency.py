@@ -43,7 +43,7 @@ from hecf.protocol.tasks import SumTask, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.recipes.contribution import Contributor
 from parties.commands.guard import check_target
-from parties.lifetime import ERROR_PREFIX
+from parties.system.lifetime import ERROR_PREFIX
 
 
 class Client:

@@ -37,8 +37,8 @@ from hecf.privacy.attacks import temporal as temporal_attack
 from hecf.privacy.release import ReleaseGate
 from hecf.protocol.tasks import ScoreTask, gram_plan
 from hecf.protocol.terms import BLINDED, Terms
-from parties.configuration import CoalitionConfiguration
-from parties.provision import member_ids
+from parties.provisioning.configuration import CoalitionConfiguration
+from parties.provisioning.provision import member_ids
 
 _LARGEST_FILE = 1 << 20
 _SCORED = 100

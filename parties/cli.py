@@ -28,7 +28,7 @@ from parties.commands.report import report
 from parties.commands.serve import serve
 from parties.commands.similar import similar
 from parties.commands.tasks import app as tasks
-from parties.lifetime import exit_on_signals
+from parties.system.lifetime import exit_on_signals
 
 app = typer.Typer(
     name="hecf",

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from hecf.kits.kit import Kit
 from hecf.rpc.identity import KEY_HOLDER
-from parties.key_epochs import ledger_file
+from parties.custody.key_epochs import ledger_file
 
 
 def described(config: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from hecf.protocol.state import TaskState
 from hecf.rpc.identity import COMPUTE_NODE
 from hecf.rpc.sqlite_tasks import SqliteTaskStore
 from hecf.rpc.task_store import Tasks
-from parties.compute_node import TASKS
+from parties.processes.compute_node import TASKS
 
 SHORT = 12
 """Digits of an identifier that are shown in a list."""

@@ -41,7 +41,7 @@ from hecf.rpc.spool import Spool
 from hecf.rpc.store import BlockStore
 from hecf.rpc.task_store import MemoryTaskStore, TaskStore
 from hecf.wire.transfer import Limits
-from parties.certificates import CertificateAuthority
+from parties.provisioning.certificates import CertificateAuthority
 
 RETAILERS = ("alder", "birch", "cedar")
 IDENTIFIER = "5eed" * 8

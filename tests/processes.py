@@ -20,8 +20,8 @@ from coalitions import purchases, role_of
 
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
-from parties.configuration import CoalitionConfiguration
-from parties.provision import provision
+from parties.provisioning.configuration import CoalitionConfiguration
+from parties.provisioning.provision import provision
 
 SERVERS = (COMPUTE_NODE, KEY_HOLDER)
 ROOT = Path(__file__).parent.parent

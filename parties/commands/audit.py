@@ -27,7 +27,7 @@ def verify(
     ] = None,
 ) -> None:
     """Say whether a log is whole: nothing deleted, changed, moved or cut off."""
-    from parties import auditing
+    from parties.processes import auditing
 
     found = auditing.verify_file(file, head, anchor)
     typer.echo(f"{file}: {found.number} lines, whole; the last is {found.digest}")

@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from parties.commands.guard import check_target, guarded, write_json
-from parties.lifetime import raise_on_signals
+from parties.system.lifetime import raise_on_signals
 
 
 class _RunByDefault(TyperGroup):

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hecf.errors import ConfigurationError
 from parties.commands.guard import check_target, guarded, write_json
-from parties.lifetime import raise_on_signals
+from parties.system.lifetime import raise_on_signals
 
 
 class Items(StrEnum):
@@ -72,8 +72,8 @@ def demo(
 ) -> None:
     """Run a coalition on the Complete Journey data: a loyalty programme, or groups of stores."""
     from hecf.kits.files import write_public
-    from parties import demo as demonstration
-    from parties import terminal
+    from parties.demonstrations import loyalty_programme as demonstration
+    from parties.demonstrations import terminal
 
     raise_on_signals()
     for path in (json_path, report):
@@ -126,7 +126,7 @@ def _tell(
     json_path: Path | None,
     progress: Console,
 ) -> None:
-    from parties import franchise, lookalike
+    from parties.demonstrations import franchise, lookalike
 
     def show(step: str) -> None:
         progress.print(f"[dim]{step}[/dim]")

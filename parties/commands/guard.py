@@ -13,7 +13,7 @@ import typer
 
 from hecf.errors import ConfigurationError, HecfError
 from hecf.kits.files import write_public
-from parties.lifetime import ERROR_PREFIX, Stopped, caught
+from parties.system.lifetime import ERROR_PREFIX, Stopped, caught
 
 P = ParamSpec("P")
 _INTERRUPTED = 130

@@ -22,7 +22,7 @@ Passphrase = Annotated[
 @guarded
 def generate(config: Config, days: Days = 365, passphrase: Passphrase = False) -> None:
     """Draw the coalition's key pair, which otherwise the first start does."""
-    from parties import key_epochs
+    from parties.custody import key_epochs
 
     typer.echo(key_epochs.generate(config, days, _asked(passphrase)))
 
@@ -34,7 +34,7 @@ def show(
     json_path: Annotated[Path | None, typer.Option("--json", help="Write it here.")] = None,
 ) -> None:
     """Print every epoch with its fingerprint, dates and releases."""
-    from parties import key_epochs
+    from parties.custody import key_epochs
 
     found = key_epochs.described(config)
     for line in key_epochs.lines(found):
@@ -50,7 +50,7 @@ def rotate(config: Config, days: Days = 365, passphrase: Passphrase = False) -> 
     Stop the coalition first, and empty the state folder of the compute node: it keeps the old
     public key with what was encrypted under it, and takes no other beside it.
     """
-    from parties import key_epochs
+    from parties.custody import key_epochs
 
     typer.echo(key_epochs.rotate(config, days, _asked(passphrase)))
 
@@ -59,7 +59,7 @@ def rotate(config: Config, days: Days = 365, passphrase: Passphrase = False) -> 
 @guarded
 def expire(config: Config) -> None:
     """Let the present key end now."""
-    from parties import key_epochs
+    from parties.custody import key_epochs
 
     typer.echo(key_epochs.expire(config))
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from parties.commands.guard import guarded
-from parties.lifetime import raise_on_signals
+from parties.system.lifetime import raise_on_signals
 
 
 @guarded
@@ -18,8 +18,8 @@ def provision(
     validity_days: Annotated[int, typer.Option(help="Days until certificates expire.")] = 365,
 ) -> None:
     """Write a start-up kit for every party of a coalition."""
-    from parties import provision as provisioning
-    from parties.configuration import CoalitionConfiguration
+    from parties.provisioning import provision as provisioning
+    from parties.provisioning.configuration import CoalitionConfiguration
 
     raise_on_signals()
     loaded = CoalitionConfiguration.load(configuration)

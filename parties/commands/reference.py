@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from parties.commands.guard import guarded
-from parties.lifetime import die_with_parent
+from parties.system.lifetime import die_with_parent
 
 
 @guarded
@@ -22,7 +22,7 @@ def reference(
     """Compute the clear twin of a demonstration."""
     from hecf.kits.files import write_private
     from hecf.kits.kit import Kit
-    from parties.reference import compare
+    from parties.demonstrations.reference import compare
 
     if exit_with_parent:
         die_with_parent()

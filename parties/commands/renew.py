@@ -19,7 +19,7 @@ def renew(
     ] = 24.0,
 ) -> None:
     """Issue a new certificate to a party; running servers notice by themselves."""
-    from parties import renewal
+    from parties.provisioning import renewal
 
     made = renewal.renew(kits, party, overlap_hours=overlap_hours)
     typer.echo(f"{party}: certificate {made.fingerprint}")

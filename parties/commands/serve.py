@@ -26,6 +26,6 @@ def serve(
     exit_with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run one party until SIGTERM."""
-    from parties import serve as serving
+    from parties.processes import serve as serving
 
     serving.serve(role.value, config, exit_with_parent=exit_with_parent)

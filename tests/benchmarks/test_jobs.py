@@ -14,9 +14,9 @@ from benchmarks.coalition import training_grpc
 from benchmarks.harness import STAGES, Job, Result, Timing, alternate, measured
 from hecf.errors import InvalidInput
 from hecf.measure import STAGES as PARTY_STAGES
-from parties import demo
 from parties.benchmarking import MODULES
-from parties.demo import DemoOptions
+from parties.demonstrations import loyalty_programme
+from parties.demonstrations.loyalty_programme import DemoOptions
 
 JOBS = [job for name in MODULES for job in import_module(f"benchmarks.{name}").JOBS]
 NAMES = {
@@ -64,7 +64,7 @@ def of_a_demonstration(options: DemoOptions, progress: object) -> dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "run", of_a_demonstration)
+    monkeypatch.setattr(loyalty_programme, "run", of_a_demonstration)
 
 
 def test_training_is_compared_with_the_same_in_memory():

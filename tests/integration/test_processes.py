@@ -33,9 +33,9 @@ from hecf.data.directory import MemberDirectory
 from hecf.kits.kit import Kit
 from hecf.models import LocalEmbedding
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER
-from parties import local_data
-from parties.key_epochs import key_store
-from parties.launcher import Launcher, PartyFailed
+from parties.custody.key_epochs import key_store
+from parties.processes import local_data
+from parties.processes.launcher import Launcher, PartyFailed
 
 RETAILERS = ("alder", "birch")
 EVERYBODY = (COMPUTE_NODE, KEY_HOLDER, *RETAILERS)

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from processes import make_coalition
 
-from parties.launcher import Launcher
-from parties.ledger import LEDGER
+from parties.custody.ledger import LEDGER
+from parties.processes.launcher import Launcher
 
 RETAILERS = ("alder", "birch")
 

@@ -14,7 +14,7 @@ from hecf.errors import ConfigurationError
 from hecf.kits.files import read_private
 from hecf.kits.kit import Kit
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
-from parties.certificates import CertificateAuthority, Credential
+from parties.provisioning.certificates import CertificateAuthority, Credential
 
 
 @pytest.fixture(scope="module")

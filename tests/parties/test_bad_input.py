@@ -24,7 +24,7 @@ from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.kits.kit import Kit
 from hecf.rpc.identity import COMPUTE_NODE
 from parties.cli import app
-from parties.compute_node import ComputeNodeProcess
+from parties.processes.compute_node import ComputeNodeProcess
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from hecf import __version__, errors
 from hecf.errors import HecfError
 from parties.cli import app
 from parties.commands.guard import guarded
-from parties.lifetime import Stopped
+from parties.system.lifetime import Stopped
 
 RUNNER = CliRunner()
 

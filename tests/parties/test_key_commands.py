@@ -12,9 +12,9 @@ from hecf.errors import LimitExceeded
 from hecf.kits.files import write_private
 from hecf.kits.kit import Kit
 from parties.cli import app
-from parties.configuration import CoalitionConfiguration
-from parties.key_epochs import debit_under, key_store, ledger_file
-from parties.provision import provision
+from parties.custody.key_epochs import debit_under, key_store, ledger_file
+from parties.provisioning.configuration import CoalitionConfiguration
+from parties.provisioning.provision import provision
 
 TASK = "ef" * 32
 COALITION = """

@@ -17,8 +17,8 @@ from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
-from parties import compute_node
 from parties.cli import app
+from parties.processes import compute_node
 
 
 @pytest.fixture(scope="module")

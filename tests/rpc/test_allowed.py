@@ -29,7 +29,7 @@ from hecf.rpc.identity import COMPUTE_NODE, RETAILER, server_name
 from hecf.rpc.server import Server
 from hecf.rpc.status import from_rpc_error
 from hecf.wire import messages
-from parties.certificates import CertificateAuthority
+from parties.provisioning.certificates import CertificateAuthority
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 FIRST, SECOND = "0a" * 32, "0b" * 32

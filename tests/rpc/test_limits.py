@@ -31,7 +31,7 @@ from hecf.rpc.spool import Spool, SpoolLimits
 from hecf.rpc.status import from_rpc_error
 from hecf.rpc.store import BlockStore
 from hecf.wire import messages, transfer
-from parties.certificates import CertificateAuthority
+from parties.provisioning.certificates import CertificateAuthority
 
 TERMS = make_terms()
 LIMITS = ServerLimits(message_bytes=64 << 10, upload_bytes=256 << 10, concurrent_calls=3)

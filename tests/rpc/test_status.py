@@ -24,7 +24,7 @@ from hecf.api.v1 import compute_node_pb2, compute_node_pb2_grpc
 from hecf.errors import HecfError, InternalFailure, InvalidInput, MalformedMessage, PartyMissing
 from hecf.protocol.tasks import GramTask
 from hecf.rpc.status import STATUS, from_rpc_error, public_error, reason_of
-from parties.serve import configure_logging
+from parties.processes.serve import configure_logging
 
 SECRET = "secret path /etc/x of shopper 4711"
 CLASSES = [

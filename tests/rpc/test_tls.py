@@ -22,7 +22,7 @@ from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, party_uri, server_name
 from hecf.rpc.server import Server
-from parties.certificates import CertificateAuthority
+from parties.provisioning.certificates import CertificateAuthority
 
 TERMS = make_terms()
 NAME_OPTION = (("grpc.ssl_target_name_override", server_name(TERMS.identifier, COMPUTE_NODE)),)

@@ -167,7 +167,7 @@ def test_nothing_outside_of_the_algebra_decrypts_by_itself() -> None:
     # role in one process, and hands its panels to the gate. The calibration counts panels of zeros
     # under a key that it drew for that.
     allowed = {
-        "parties/keystore.py",
+        "parties/custody/keystore.py",
         "hecf/coalition/similarity.py",
         "parties/calibration.py",
     }

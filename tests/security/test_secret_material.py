@@ -23,7 +23,7 @@ from hecf.he.plan import LEFT
 from hecf.protocol.tasks import GramTask
 from hecf.rpc.identity import KEY_HOLDER
 from hecf.rpc.secret_material import refuse_secret_material
-from parties.keystore import KeyStore
+from parties.custody.keystore import KeyStore
 
 phe = pytest.importorskip("phe", reason="python-paillier writes one of the formats")
 

@@ -1,0 +1,1 @@
+"""Whole coalitions on this machine, and their clear twins to compare with."""

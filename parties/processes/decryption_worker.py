@@ -1,0 +1,101 @@
+"""Decrypt in a worker process, so that a crash in the HE library fails one job only.
+
+The worker opens the secret key itself. What it returns has passed the release gate; neither the
+key nor an exact decryption crosses back.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hecf.api.v1 import tasks_pb2
+from hecf.he.modular import Float
+from hecf.kits.kit import Kit
+from hecf.measure import Measurements
+from hecf.protocol.released import ReleasedScores, ReleasedSum, scores_from_bytes, scores_to_bytes
+from hecf.protocol.tasks import GramTask, ScoreTask, SumTask, Task
+from hecf.rpc.key_holder import LocalReleaser
+from hecf.wire import messages
+from parties.custody.key_epochs import key_store
+from parties.system.worker import Handler, Job, Worker, WorkerLimits
+
+_STAGES = ("decrypt", "release")
+
+
+class WorkerReleaser:
+    """A releaser that decrypts in one worker process; see :class:`hecf.rpc.key_holder.Releaser`.
+
+    Parameters
+    ----------
+    path : Path
+        The key holder's ``party.toml``, which the worker reads for itself.
+    limits : WorkerLimits
+    measurements : Measurements
+        Receives the worker's seconds.
+    """
+
+    def __init__(self, path: Path, limits: WorkerLimits, measurements: Measurements) -> None:
+        self._worker = Worker(_releasing, (str(path),), limits)
+        self._measurements = measurements
+
+    @property
+    def waiting(self) -> int:
+        """How many decryptions wait or run."""
+        return self._worker.waiting
+
+    def start(self) -> None:
+        """Start the worker before its first job."""
+        self._worker.start()
+
+    def gram(self, task: GramTask, product: bytes) -> Float:
+        """Decrypt and release one Gram block."""
+        size = task.terms.factors
+        data = self._run(task, product)
+        return np.frombuffer(data, dtype="<f8").astype(np.float64).reshape(size, size)
+
+    def scores(self, task: ScoreTask, product: bytes) -> ReleasedScores:
+        """Decrypt scores and release the best, or all of them as they are masked."""
+        return scores_from_bytes(task, self._run(task, product))
+
+    def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
+        """Decrypt a sum and release it."""
+        return ReleasedSum.from_bytes(task, self._run(task, total, contributors=contributors))
+
+    def close(self) -> None:
+        """End the worker."""
+        self._worker.close()
+
+    def _run(self, task: Task, data: bytes, **more: Any) -> bytes:
+        message = messages.task_message(task).SerializeToString().hex()
+        answer = self._worker.run(Job({"task": message, **more}, data))
+        for stage in _STAGES:
+            seconds = answer.fields.get(stage)
+            if isinstance(seconds, float):
+                self._measurements.add_seconds(stage, seconds)
+        return answer.data
+
+
+def _releasing(path: str) -> Handler:
+    kit = Kit.load(Path(path))
+    releaser = LocalReleaser(kit.terms, key_store(kit).secret(), secrets.token_bytes)
+
+    def handle(job: Job) -> Job:
+        message = tasks_pb2.Task.FromString(bytes.fromhex(job.fields["task"]))
+        before = releaser.measurements.seconds
+        data = _released(releaser, messages.task(message, kit.terms), job)
+        after = releaser.measurements.seconds
+        return Job({stage: after[stage] - before.get(stage, 0.0) for stage in after}, data)
+
+    return handle
+
+
+def _released(releaser: LocalReleaser, task: Task, job: Job) -> bytes:
+    if isinstance(task, GramTask):
+        return releaser.gram(task, job.data).astype("<f8").tobytes()
+    if isinstance(task, ScoreTask):
+        return scores_to_bytes(task, releaser.scores(task, job.data))
+    return releaser.sum(task, job.data, tuple(job.fields["contributors"])).to_bytes(task)

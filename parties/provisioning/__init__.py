@@ -1,0 +1,1 @@
+"""Making a coalition: configuration, the kits of its parties, certificates, their renewal."""
