@@ -16,8 +16,8 @@ from phe import paillier as phe
 
 from benchmarks.harness import Job, Result, alternate, rng, seconds, split, stopwatch
 from benchmarks.published import FEDMF, FETCH_1K, FETCH_50K, Published
-from benchmarks.schemes import Trip, ckks_side, round_trip
 from benchmarks.score import beside_tenseal, score_apple
+from benchmarks.trips import Trip, ckks_side, round_trip
 from hecf.he.ckks import generate_keys
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name

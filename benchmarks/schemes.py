@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_array, random_array
 
-from benchmarks.harness import Job, Result, Timing, rng, split, stopwatch
+from benchmarks.harness import Job, Result, rng, split
+from benchmarks.trips import Side, Trip, ckks_side, round_trip
 from hecf.he.modular import Float
 from hecf.he.paillier.decryptor import PaillierDecryptor
 from hecf.he.paillier.encryptor import PaillierEncryptor
@@ -29,85 +28,15 @@ from hecf.he.paillier.pool import BATCH, BlindingPool
 from hecf.he.paillier.randomness import FixedBaseTable, Randomiser
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.planner import plan_gram, plan_score
-from hecf.he.scheme import Decryptor, Encryptor, Evaluator, Scheme, scheme_by_name, streaming_scheme
+from hecf.he.scheme import Decryptor, scheme_by_name, streaming_scheme
 from hecf.he.similarity.plan import PUBLIC_KEY, normalise_rows
 from hecf.he.similarity.planner import plan_similarity
-from hecf.measure import Measurements
 from hecf.privacy.policy import ReleasePolicy
 from hecf.privacy.release import ReleaseGate
 
 PRECISION = 2.0**-16
 FLOODING: dict[str, Any] = {"statistical_bits": 30, "releases": 1024}
 GATE = ReleaseGate(ReleasePolicy(minimum_shoppers=2, top_k=10, **FLOODING), secrets.token_bytes)
-
-Operands = list[tuple[str, Float]]
-
-
-class Side(NamedTuple):
-    """Everything that works with one key."""
-
-    scheme: Scheme
-    encryptor: Encryptor
-    evaluator: Evaluator
-    decryptor: Decryptor
-
-
-@dataclass
-class Trip:
-    """Seconds by step, bytes and result of one scheme."""
-
-    released: Any = None
-    watch: Measurements = field(default_factory=stopwatch)
-    bytes: dict[str, int] = field(default_factory=dict)
-    error: float = 0.0
-
-    def step(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do and time one step, which belongs to a stage."""
-        with self.watch.stage(name):
-            return work()
-
-    @property
-    def timing(self) -> Timing:
-        """Seconds of all steps, which are taken once."""
-        return Timing((sum(self.watch.seconds.values()),))
-
-
-def round_trip(
-    side: Side,
-    plan: Any,
-    operands: Operands,
-    node: Callable[[Evaluator, list[Any]], Any],
-    decrypt: Callable[[Decryptor, Any], Any],
-    release: Callable[[Any], Float],
-) -> Trip:
-    """Encrypt, compute, decrypt and release, through the bytes that would travel."""
-    trip = Trip()
-    encode, encrypt = side.encryptor.encode, side.encryptor.encrypt
-    names = [name for name, _ in operands]
-    encoded = trip.step("encode", lambda: [encode(plan, *operand) for operand in operands])
-    encrypted = trip.step("encrypt", lambda: [encrypt(each) for each in encoded])
-    uploads: list[bytes] = trip.step("serialise", lambda: [each.to_bytes() for each in encrypted])
-    parsed = trip.step(
-        "serialise",
-        lambda: [
-            side.scheme.operand(plan, name, data) for name, data in zip(names, uploads, strict=True)
-        ],
-    )
-    computed = trip.step("compute", lambda: node(side.evaluator, parsed))
-    answer: bytes = trip.step("serialise", computed.to_bytes)
-    decrypted = trip.step("decrypt", lambda: decrypt(side.decryptor, answer))
-    trip.released = trip.step("release", lambda: release(decrypted))
-    trip.bytes = {"uploads": sum(map(len, uploads)), "result": len(answer)}
-    return trip
-
-
-def ckks_side(plan: Any) -> Side:
-    """Return a fresh CKKS key for a plan."""
-    scheme = scheme_by_name("ckks")
-    secret, public = scheme.generate_keys(plan.parameters)
-    evaluator = scheme.evaluator(plan.parameters, public, secrets.token_bytes)
-    encryptor = scheme.encryptor(plan.parameters, public)
-    return Side(scheme, encryptor, evaluator, scheme.decryptor(secret))
 
 
 @lru_cache(maxsize=2)
