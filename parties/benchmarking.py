@@ -42,14 +42,9 @@ def run(
     """
     if preset is not None and names:
         raise ConfigurationError("a preset chooses its jobs itself", got=", ".join(names))
-    try:
-        jobs = {job.name: job for name in MODULES for job in _module(name).JOBS}
-        harness, machine = _module("harness"), _module("machine")
-        presets = _module("presets").PRESETS
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "the benchmarks cannot be loaded", got=f"no module {error.name}", expected="a checkout"
-        ) from None
+    jobs = {job.name: job for name in MODULES for job in module(name).JOBS}
+    harness, machine = module("harness"), module("machine")
+    presets = module("presets").PRESETS
     if preset is not None:
         if preset not in presets:
             raise ConfigurationError("unknown preset", got=preset, expected=" or ".join(presets))
@@ -90,8 +85,20 @@ def show(found: Mapping[str, Any], console: Console) -> None:
                 console.print(line, soft_wrap=True, markup=False)
 
 
-def _module(name: str) -> Any:
-    return import_module(f"benchmarks.{name}")
+def module(name: str) -> Any:
+    """Return a module of the benchmarks, which are no part of the library.
+
+    Raises
+    ------
+    ConfigurationError
+        If it or what it needs is not installed.
+    """
+    try:
+        return import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "the benchmarks cannot be loaded", got=f"no module {error.name}", expected="a checkout"
+        ) from None
 
 
 def _seconds(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
@@ -16,7 +17,8 @@ import numpy as np
 from hecf.errors import HecfError
 from hecf.he import kernels
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.product.planner import plan_gram
+from hecf.he.product.planner import plan_gram, plan_score
+from hecf.he.product.tiles import encoded_items
 from hecf.he.scheme import (
     StreamingDecryptor,
     StreamingEncryptor,
@@ -35,6 +37,9 @@ _PRECISION = 2.0**-16
 _INNER, _ROWS = 32, 512
 _ROUGH_PRECISION = 2.0**-6
 _VALUES = 65_536
+_ITEMS = 8192
+_NOISE: Any = {"statistical_bits": 30, "releases": 1024}
+_REPETITIONS = 3
 
 T = TypeVar("T")
 
@@ -71,21 +76,31 @@ def measure() -> Calibration:
 
 def _measure_product() -> Work:
     plan = plan_gram(
-        scheme="ckks",
-        rows=_SHOPPERS,
-        left=_FACTORS,
-        right=_FACTORS,
-        precision=_PRECISION,
-        statistical_bits=30,
-        releases=1024,
+        scheme="ckks", rows=_SHOPPERS, left=_FACTORS, right=_FACTORS, precision=_PRECISION, **_NOISE
     )
     encryptor, evaluator, decryptor = _parties(plan)
     seconds, (left, right) = _encrypted(plan, encryptor)
-    evaluator.gram(left, right)
     multiplied, _ = _timed(lambda: kernels.multiply(left.words, right.words, plan.primes))
     evaluated, product = _timed(lambda: evaluator.gram(left, right))
     decrypted, _ = _timed(lambda: decryptor.decrypt(product))
-    return _rates(plan, seconds, multiplied, evaluated - multiplied, decrypted)
+    rates = _rates(plan, seconds, multiplied, evaluated - multiplied, decrypted)
+    return replace(rates, prepare=_measure_items())
+
+
+def _measure_items() -> float:
+    plan = plan_score(
+        scheme="ckks",
+        factors=_FACTORS,
+        shoppers=_FACTORS,
+        items=_ITEMS,
+        retailers=2,
+        operand_bound=1.0,
+        precision=_PRECISION,
+        **_NOISE,
+    )
+    items = np.full((_FACTORS, _ITEMS), 1.0 / _FACTORS)
+    prepared, _ = _timed(lambda: encoded_items(plan, items))
+    return 1e6 * prepared / work(plan).prepare
 
 
 def _measure_similarity() -> Work:
@@ -103,8 +118,8 @@ def _measure_similarity() -> Work:
     encryptor, evaluator, decryptor = _parties(plan)
     _, operands = _encrypted(bare, encryptor)
     multiplied, _ = _timed(lambda: _count(evaluator.similarity(*operands)))
-    seconds, operands = _encrypted(plan, encryptor)
-    evaluated, tiles = _timed(lambda: list(evaluator.similarity(*operands)))
+    seconds, concealed = _encrypted(plan, encryptor)
+    evaluated, tiles = _timed(lambda: list(evaluator.similarity(*concealed)))
     decrypted, _ = _timed(lambda: _count(decryptor.panels(plan, tiles)))
     return _rates(plan, seconds, multiplied, evaluated - multiplied, decrypted)
 
@@ -113,10 +128,14 @@ def _measure_sum() -> Work:
     plan = plan_sum(
         scheme="ckks", values=_VALUES, summands=2, value_bound=1.0, precision=_PRECISION
     )
+    scheme = streaming_scheme(plan.scheme)
     encryptor, evaluator, decryptor = _parties(plan)
     seconds, operands = _encrypted(plan, encryptor)
-    evaluator.sum(operands)
-    added, total = _timed(lambda: evaluator.sum(operands))
+    uploads = [operand.to_bytes() for operand in operands]
+    # To read a vector takes longer than to add it.
+    added, total = _timed(
+        lambda: evaluator.sum([scheme.operand(plan, LEFT, upload) for upload in uploads])
+    )
     decrypted, _ = _timed(lambda: decryptor.decrypt_sum(plan, total))
     return _rates(plan, seconds, added, 0.0, decrypted)
 
@@ -132,7 +151,7 @@ def _parties(plan: Plan) -> tuple[StreamingEncryptor, StreamingEvaluator, Stream
 
 
 def _encrypted(plan: Plan, encryptor: StreamingEncryptor) -> tuple[float, list[Any]]:
-    """Time the encryption of both operands, or of two summands, after one that warms up."""
+    """Time the encryption of both operands, or of two summands."""
     sides = (LEFT, RIGHT) if RIGHT in plan.encrypted_sides else (LEFT, LEFT)
 
     def encrypt() -> list[Any]:
@@ -140,7 +159,6 @@ def _encrypted(plan: Plan, encryptor: StreamingEncryptor) -> tuple[float, list[A
         pairs = zip(sides, zeros, strict=True)
         return [encryptor.encrypt(encryptor.encode(plan, side, zero)) for side, zero in pairs]
 
-    encrypt()
     return _timed(encrypt)
 
 
@@ -150,6 +168,7 @@ def _rates(
     units = work(plan)
     return Work(
         encrypt=1e6 * encrypted / units.encrypt,
+        prepare=0.0,
         multiply=1e6 * multiplied / units.multiply,
         conceal=1e6 * max(concealed, 0.0) / max(units.conceal, 1),
         decrypt=1e6 * decrypted / units.decrypt,
@@ -161,6 +180,11 @@ def _count(results: Iterable[object]) -> int:
 
 
 def _timed(job: Callable[[], T]) -> tuple[float, T]:
-    start = time.perf_counter()
+    """Return the median seconds of some runs after one that warms up, and the last result."""
     result = job()
-    return time.perf_counter() - start, result
+    spent = []
+    for _ in range(_REPETITIONS):
+        start = time.perf_counter()
+        result = job()
+        spent.append(time.perf_counter() - start)
+    return statistics.median(spent), result

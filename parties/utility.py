@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from hecf.errors import ConfigurationError
+from parties.benchmarking import module
 
 
 def measure(progress: Callable[[str], None], *, quick: bool) -> dict[str, Any]:
@@ -20,13 +19,7 @@ def measure(progress: Callable[[str], None], *, quick: bool) -> dict[str, Any]:
     ConfigurationError
         If the benchmarks, the data or dp-accounting are not installed.
     """
-    try:
-        module = import_module("benchmarks.privacy_utility")
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "the benchmarks cannot be loaded", got=f"no module {error.name}", expected="a checkout"
-        ) from None
-    found: dict[str, Any] = module.measure(progress, quick=quick)
+    found: dict[str, Any] = module("privacy_utility").measure(progress, quick=quick)
     return found
 
 

@@ -23,10 +23,12 @@ class Work:
     ----------
     encrypt : float
         Words of fresh ciphertext.
+    prepare : float
+        Words of items in clear that a score multiplies with.
     multiply : float
-        Products of residues, or residues that are added up for a sum.
+        Products of residues, or residues that are read and added up for a sum.
     conceal : float
-        Words of concealed result, or of what conceals a similarity.
+        Words of encryptions of zero, or of what else conceals a similarity.
     decrypt : float
         Words of decrypted ciphertext, or words that are transformed for a similarity.
 
@@ -37,6 +39,7 @@ class Work:
     """
 
     encrypt: float
+    prepare: float
     multiply: float
     conceal: float
     decrypt: float
@@ -66,9 +69,14 @@ class Calibration:
     def seconds(self, plan: Plan) -> dict[str, float]:
         """Return the seconds to expect of a plan: ``encrypt``, ``node`` and ``key_holder``."""
         units, rates = work(plan), self._rates(plan)
+        node = (
+            units.prepare * rates.prepare
+            + units.multiply * rates.multiply
+            + units.conceal * rates.conceal
+        )
         return {
             "encrypt": units.encrypt * rates.encrypt / 1e6,
-            "node": (units.multiply * rates.multiply + units.conceal * rates.conceal) / 1e6,
+            "node": node / 1e6,
             "key_holder": units.decrypt * rates.decrypt / 1e6,
         }
 
@@ -88,19 +96,25 @@ def work(plan: Plan) -> Work:
 def _sum_work(plan: SumPlan) -> Work:
     words = math.prod(plan.operand_shape(LEFT))
     uploads = plan.summands * words
-    return Work(encrypt=uploads, multiply=uploads, conceal=0, decrypt=words)
+    return Work(encrypt=uploads, prepare=0, multiply=uploads, conceal=0, decrypt=words)
 
 
 def _product_work(plan: ProductPlan) -> Work:
     degree, level = plan.parameters.ring_degree, plan.level
     groups, others = plan.constant_shape[:2]
     components = 1 + plan.tail_shape[2]
-    results = groups * others * components * degree * level
+    results = groups * others * degree * level
     columns = (2 if plan.operation == GRAM else 1) * others
-    products = 2 * groups * columns * plan.packing.blocks(plan.inner) * degree * level
+    rows = plan.packing.blocks(plan.inner)
+    products = 2 * groups * columns * rows * degree * level
     encrypted = sum(math.prod(plan.operand_shape(side)) for side in plan.encrypted_sides)
     return Work(
-        encrypt=plan.summands * encrypted, multiply=products, conceal=results, decrypt=results
+        encrypt=plan.summands * encrypted,
+        prepare=0 if plan.operation == GRAM else rows * others * degree * level,
+        multiply=products,
+        # An encryption of zero has two components, whatever the result has.
+        conceal=2 * results,
+        decrypt=components * results,
     )
 
 
@@ -113,6 +127,7 @@ def _similarity_work(plan: SimilarityPlan) -> Work:
     transformed = plan.operand_shape(LEFT)[1] * column_blocks + plan.right * row_blocks
     return Work(
         encrypt=2 * level * degree * (row_blocks + column_blocks) * plan.inner,
+        prepare=0,
         multiply=multiply_adds(plan),
         conceal=level * degree * masked if plan.concealed else 0,
         decrypt=level * degree * transformed,

@@ -1,4 +1,4 @@
-"""``hecf bench``, and ``hecf bench compare``."""
+"""``hecf bench``, and its commands ``growth`` and ``compare``."""
 
 from __future__ import annotations
 
@@ -50,6 +50,23 @@ def run(
     progress = Console(stderr=True)
     found = benchmarking.run(jobs or [], quick=quick, progress=progress.print, preset=preset)
     benchmarking.show(found, Console())
+    write_json(json_path, found)
+
+
+@bench.command()
+@guarded
+def growth(
+    quick: Annotated[bool, typer.Option(help="Small sizes, to see that it runs.")] = False,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write results here.")] = None,
+) -> None:
+    """Measure how cost grows with shoppers, items and retailers, beside the planner's figures."""
+    from parties import growth as growing
+
+    raise_on_signals()
+    check_target(json_path)
+    progress = Console(stderr=True)
+    found = growing.measure(progress.print, quick=quick)
+    growing.show(found, Console())
     write_json(json_path, found)
 
 

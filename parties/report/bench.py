@@ -8,40 +8,62 @@ from typing import Any
 from hecf.errors import InvalidInput
 from parties.report import bench_sections as sections
 from parties.report import figures
+from parties.report.growth import growth
+from parties.report.ledger import ledgers
 from parties.report.markup import Column, Content, Markup, join, paragraph, table, tag
 from parties.report.overhead import Overhead, overheads
 from parties.report.page import page, rendered
+from parties.report.published import published
 
 
 def render_bench(results: Mapping[str, Any]) -> str:
-    """Write the page of what ``hecf bench --json`` writes; a whole HTML document.
+    """Write the page of what ``hecf bench --json`` writes, and others beside; a whole document.
 
     Files of earlier versions have no split, spread or peak memory, and get no section on them.
+
+    Parameters
+    ----------
+    results : mapping of str to object
+        ``results`` with one entry for each job, ``quick``, and ``machines`` or one ``machine``.
+        There may be ``growth`` as ``hecf bench growth`` writes it, and ``ledgers`` with what
+        ``hecf ledger show`` writes.
 
     Raises
     ------
     InvalidInput
-        If a field is missing or has another form, a figure is not finite, or there is no job.
+        If a field is missing or has another form, a figure is not finite, or there is nothing.
     """
     return rendered(_document, results, "hecf bench")
 
 
 def _document(results: Mapping[str, Any]) -> str:
     found, quick = results["results"], bool(results["quick"])
-    if not found:
-        raise InvalidInput("the results have no job", got=0, expected="at least 1")
+    machines = results["machines"] if "machines" in results else [results["machine"]]
     jobs = [_overhead(each, quick) for each in found]
+    twice = {job.job for job in jobs if sum(job.job == other.job for other in jobs) > 1}
+    if twice:
+        raise InvalidInput("a job has two results", got=", ".join(sorted(twice)))
+    of_jobs: list[Markup] = []
+    if found:
+        of_jobs = [
+            *sections.time(found),
+            *sections.traffic(found),
+            *sections.memory(found),
+            sections.accuracy(found),
+        ]
+    others = [*growth(results.get("growth", [])), *ledgers(results.get("ledgers", []))]
+    if not found and not others:
+        raise InvalidInput("the results have no job", got=0, expected="at least 1")
     title = "What encryption costs"
     main = tag(
         "main",
-        _header(title, results, jobs),
-        _glance(found, jobs),
-        *sections.time(found),
-        *sections.traffic(found),
-        *sections.memory(found),
-        sections.accuracy(found),
-        sections.parameters(found),
-        sections.machine(results["machine"]),
+        _header(title, machines, found, jobs, quick),
+        *([_glance(found, jobs)] if found else []),
+        *published(found),
+        *of_jobs,
+        *others,
+        *([sections.parameters(found)] if found else []),
+        *map(sections.machine, machines),
     )
     return page(title, main)
 
@@ -52,19 +74,24 @@ def _overhead(result: Mapping[str, Any], quick: bool) -> Overhead:
     return Overhead(str(result["job"]), float(result["ratio"]), mark, met)
 
 
-def _header(title: str, results: Mapping[str, Any], jobs: Sequence[Overhead]) -> Markup:
-    machine = results["machine"]
-    judged = [job for job in jobs if job.met is not None]
-    reached = [job for job in judged if job.met]
+def _header(
+    title: str,
+    machines: Sequence[Mapping[str, Any]],
+    found: Sequence[Mapping[str, Any]],
+    jobs: Sequence[Overhead],
+    quick: bool,
+) -> Markup:
     parts = [
         paragraph(
             f"Benchmarks of hecf {machine['hecf']} on {machine['processor']}, "
             f"{figures.count(machine['cores'])} cores",
             class_="eyebrow",
-        ),
-        tag("h1", title),
+        )
+        for machine in machines[:1]
     ]
-    if results["quick"]:
+    parts.append(tag("h1", title))
+    judged = [job for job in jobs if job.met is not None]
+    if quick:
         parts.append(
             paragraph(
                 tag("strong", "A quick run. "),
@@ -73,18 +100,18 @@ def _header(title: str, results: Mapping[str, Any], jobs: Sequence[Overhead]) ->
                 class_="warning",
             )
         )
-    else:
+    elif judged:
         missed = [job.job for job in judged if not job.met]
         close = f" Missed: {', '.join(missed)}." if missed else ""
         parts.append(
             paragraph(
-                tag("strong", f"{len(reached)} of {len(judged)} marks are reached."),
+                tag("strong", f"{len(judged) - len(missed)} of {len(judged)} marks are reached."),
                 f"{close} Each job ran beside its baseline on the same machine; only the ratios "
                 "carry over to other machines.",
                 class_="result",
             )
         )
-    return tag("header", *parts, _tiles(results["results"], jobs))
+    return tag("header", *parts, *([_tiles(found, jobs)] if jobs else []))
 
 
 def _tiles(found: Sequence[Mapping[str, Any]], jobs: Sequence[Overhead]) -> Markup:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parties.report import figures
 from parties.report.charts import chart_legend, chart_row, dot, hidden
+from parties.report.logarithm import LogAxis
 from parties.report.markup import Content, Markup, join, name, picture, tag
 
 _LARGEST_LABELS = 6
@@ -53,12 +53,8 @@ class Overhead:
 def overheads(jobs: Sequence[Overhead]) -> Markup:
     """Draw a dot for every ratio and a stroke for its mark; 1 is the cost of the baseline."""
     values = [1.0, *(job.ratio for job in jobs), *(job.mark for job in jobs if job.mark)]
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    high = max(high, low + 1)
-
-    def at(value: float) -> str:
-        return f"{100 * (math.log10(value) - low) / (high - low):.2f}%"
-
+    axis = LogAxis.around(values)
+    at = axis.across
     lines: list[Content] = []
     for job in jobs:
         shapes: list[Content] = [
@@ -70,14 +66,12 @@ def overheads(jobs: Sequence[Overhead]) -> Markup:
             shapes.append(tag("line", x1=place, x2=place, y1="4", y2="22", class_="mark"))
         shapes.append(dot(at(job.ratio), "13", "5", job.style))
         lines.append(chart_row(name(job.job), hidden(*shapes), job.written))
-    step = -(-(high - low) // _LARGEST_LABELS)
-    ticks = [10.0**exponent for exponent in range(low, high + 1, step)]
     marks = [
         join(
             tag("line", x1=at(tick), x2=at(tick), y1="0", y2="5", class_="tick"),
             tag("text", f"{tick:g}", x=at(tick), y="18", text_anchor="middle"),
         )
-        for tick in ticks
+        for tick in axis.ticks(_LARGEST_LABELS)
     ]
     shown = [
         (dot("11", "11", "5", style), title)

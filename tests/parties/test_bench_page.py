@@ -197,7 +197,10 @@ def test_the_command_knows_whose_results_they_are(
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("{", "holds no results: expected what hecf bench, demo or privacy-utility --json write"),
+        (
+            "{",
+            "holds no results: expected what hecf bench, demo, ledger or privacy-utility --json",
+        ),
         ("[3]", "holds no results"),
         ('{"quick": true}', "holds no results"),
         ('{"results": [], "quick": false, "machine": {}}', "the results have no job"),

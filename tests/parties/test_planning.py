@@ -146,9 +146,9 @@ def test_refusals_are_one_sentence(arguments, words):
 
 
 RATES = Calibration(
-    product=Work(encrypt=1.0, multiply=2.0, conceal=3.0, decrypt=4.0),
-    similarity=Work(encrypt=5.0, multiply=6.0, conceal=7.0, decrypt=8.0),
-    summation=Work(encrypt=9.0, multiply=10.0, conceal=11.0, decrypt=12.0),
+    product=Work(encrypt=1.0, prepare=1.5, multiply=2.0, conceal=3.0, decrypt=4.0),
+    similarity=Work(encrypt=5.0, prepare=5.5, multiply=6.0, conceal=7.0, decrypt=8.0),
+    summation=Work(encrypt=9.0, prepare=9.5, multiply=10.0, conceal=11.0, decrypt=12.0),
 )
 
 
@@ -175,7 +175,8 @@ def test_a_stored_calibration_gives_seconds_of_its_operation(tmp_path, operation
     assert plan.fingerprint.hex() == found["fingerprint"]
     units, seconds = work(plan), found["expected_seconds"]
     assert math.isclose(seconds["encrypt"], units.encrypt * rates.encrypt / 1e6)
-    node = units.multiply * rates.multiply + units.conceal * rates.conceal
+    node = units.prepare * rates.prepare
+    node += units.multiply * rates.multiply + units.conceal * rates.conceal
     assert math.isclose(seconds["node"], node / 1e6)
     assert math.isclose(seconds["key_holder"], units.decrypt * rates.decrypt / 1e6)
 
@@ -202,7 +203,7 @@ DEFAULTS = {
         "[]",
         "{}",
         '{"product": 1}',
-        '{"encrypt": 1, "multiply": 1, "conceal": 1, "decrypt": 1}',
+        '{"encrypt": 1, "prepare": 1, "multiply": 1, "conceal": 1, "decrypt": 1}',
         json.dumps({**asdict(RATES), "summation": {**asdict(RATES.summation), "encrypt": -1}}),
         json.dumps({**asdict(RATES), "summation": {**asdict(RATES.summation), "encrypt": "1"}}),
     ],
@@ -222,13 +223,24 @@ def test_measured_rates_are_positive():
 def test_work_counts_every_word():
     sums = plan_sum(scheme="ckks", values=1000, summands=3, value_bound=1.0, precision=1e-3)
     words = sums.polynomials * 2 * sums.level * sums.parameters.ring_degree
-    assert work(sums) == Work(encrypt=3 * words, multiply=3 * words, conceal=0, decrypt=words)
+    assert work(sums) == Work(
+        encrypt=3 * words, prepare=0, multiply=3 * words, conceal=0, decrypt=words
+    )
     gram = plan_gram(scheme="ckks", **REQUEST)
     packing, degree = gram.packing, gram.parameters.ring_degree
     left, right = packing.left_groups(16), packing.right_groups(8)
     blocks = packing.blocks(5000)
     assert work(gram).encrypt == (left + right) * blocks * 2 * gram.level * degree
     assert work(gram).multiply == 4 * left * right * blocks * degree * gram.level
+    # What conceals is a pair of polynomials, also where a product of ciphertexts has three.
+    results = left * right * degree * gram.level
+    assert (work(gram).conceal, work(gram).decrypt) == (2 * results, 3 * results)
+    assert work(gram).prepare == 0
+    score = the_plan_of_a_score()
+    items, blocks = score.packing.right_groups(90), score.packing.blocks(6)
+    words = items * blocks * score.parameters.ring_degree * score.level
+    assert work(score).prepare == words
+    assert work(score).decrypt == work(score).conceal
 
 
 def test_work_of_a_similarity_grows_with_its_panels():
