@@ -36,7 +36,7 @@ from hecf.privacy.attacks import reconstruction as reconstruction_attack
 from hecf.privacy.attacks import temporal as temporal_attack
 from hecf.privacy.release import ReleaseGate
 from hecf.protocol.tasks import ScoreTask, gram_plan
-from hecf.protocol.terms import BLINDED, Terms
+from hecf.protocol.terms import BLINDED, NO_DIRECTORY, Terms
 from parties.provisioning.configuration import CoalitionConfiguration
 from parties.provisioning.provision import member_ids
 
@@ -54,7 +54,8 @@ def terms_of(path: Path) -> Terms:
     Raises
     ------
     ConfigurationError
-        If the file is neither, or of a coalition under another scheme than CKKS.
+        If the file is neither, or of a coalition under another scheme than CKKS or
+        with different shoppers.
     """
     if "party" in parse_toml(path):
         files = PartyConfiguration.load(path).files
@@ -67,6 +68,12 @@ def terms_of(path: Path) -> Terms:
     if terms.scheme != "ckks":
         raise ConfigurationError(
             "the attacks are on coalitions under CKKS", got=terms.scheme, expected="ckks"
+        )
+    if terms.directory == NO_DIRECTORY:
+        raise ConfigurationError(
+            "the attacks are on Gram blocks and scores of common shoppers",
+            got="different shoppers",
+            expected="a coalition with a member directory",
         )
     return terms
 

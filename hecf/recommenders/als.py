@@ -108,6 +108,11 @@ class AlternatingLeastSquares(FactorRecommender):
         self.item_factors = items
         self.user_factors = self._users(confidences, items)
 
+    def _directions_of(self, item_users: csr_array) -> Float:
+        confidences = self._confidences(item_users)
+        found = row_factors(confidences, self.user_factors, self.regularization)
+        return divided(found, np.linalg.norm(found, axis=1))
+
     def _folded_in(self, counts: csr_array) -> Float:
         return self._users(self._confidences(counts), self.item_factors)
 

@@ -161,16 +161,30 @@ class Recommender(ABC):
         scores = np.array(self._scores(users, counts, recalculate_user), dtype=np.float64)
         if filter_already_liked_items:
             scores[counts.nonzero()] = -np.inf
-        return self._best(scores, N, filter_items, items, single=np.ndim(userid) == 0)
+        return best(scores, N, filter_items, items, single=np.ndim(userid) == 0)
 
     def similar_items(
         self,
         itemid: int | ArrayLike,
         N: int = 10,
+        recalculate_item: bool = False,
+        item_users: csr_array | csr_matrix | None = None,
         filter_items: ArrayLike | None = None,
         items: ArrayLike | None = None,
     ) -> tuple[NDArray[np.int32], Float]:
-        """Find the items most similar to one or several items.
+        """Find the items most similar to one or several items, as implicit does.
+
+        Parameters
+        ----------
+        itemid : int or array of int, shape (b,)
+        N : int
+        recalculate_item : bool
+            Whether an item is described by `item_users` instead of what the fit found of it; by
+            models of factors only, which compare it with the factors of their own users.
+        item_users : sparse CSR array or matrix, shape (b, users), optional
+            The counts of these items by the users of the fit.
+        filter_items, items : array of int, optional
+            Items never to find, and the only ones to find.
 
         Returns
         -------
@@ -184,12 +198,28 @@ class Recommender(ABC):
             If the model is not fitted, knows no similarity, or an index is out of range.
         """
         self._check_fitted()
-        chosen = _indices("itemid", np.atleast_1d(np.asarray(itemid)), self.items)
-        scores = self._item_similarities(chosen)
-        return self._best(scores, N, filter_items, items, single=np.ndim(itemid) == 0)
+        chosen = indices("itemid", np.atleast_1d(np.asarray(itemid)), self.items)
+        if recalculate_item != (item_users is not None):
+            raise InvalidInput("recalculate_item and item_users do not go together")
+        if item_users is None:
+            scores = self._item_similarities(chosen)
+        else:
+            rows = counts_of(item_users)
+            if rows.shape[0] != chosen.size:
+                raise InvalidInput(
+                    "items and rows of counts differ",
+                    got=f"{chosen.size} items, {rows.shape[0]} rows",
+                    expected="one row of counts for each item",
+                )
+            scores = self._similarities_to(rows)
+        return best(scores, N, filter_items, items, single=np.ndim(itemid) == 0)
 
     def similar_users(
-        self, userid: int | ArrayLike, N: int = 10
+        self,
+        userid: int | ArrayLike,
+        N: int = 10,
+        filter_users: ArrayLike | None = None,
+        users: ArrayLike | None = None,
     ) -> tuple[NDArray[np.int32], Float]:
         """Find the users most similar to one or several users of the fit, as `similar_items`."""
         raise InvalidInput(f"{type(self).__name__} keeps no users", expected="a model of factors")
@@ -251,6 +281,11 @@ class Recommender(ABC):
     @abstractmethod
     def _item_similarities(self, chosen: NDArray[np.int64]) -> Float: ...
 
+    def _similarities_to(self, item_users: csr_array) -> Float:
+        raise InvalidInput(
+            f"{type(self).__name__} cannot recalculate an item", expected="a model of factors"
+        )
+
     @classmethod
     def _settings(cls) -> list[str]:
         return list(inspect.signature(cls).parameters)
@@ -259,26 +294,50 @@ class Recommender(ABC):
         if not all(hasattr(self, name) for name in self._arrays):
             raise InvalidInput(f"this {type(self).__name__} is not fitted", expected="fit first")
 
-    def _best(
-        self,
-        scores: Float,
-        count: int,
-        filter_items: ArrayLike | None,
-        items: ArrayLike | None,
-        *,
-        single: bool,
-    ) -> tuple[NDArray[np.int32], Float]:
-        if count < 1:
-            raise InvalidInput("N is out of range", got=count, expected="at least 1")
-        if items is not None:
-            allowed = np.zeros(scores.shape[1], dtype=np.bool_)
-            allowed[_indices("items", np.asarray(items), scores.shape[1])] = True
-            scores[:, ~allowed] = -np.inf
-        if filter_items is not None:
-            scores[:, _indices("filter_items", np.asarray(filter_items), scores.shape[1])] = -np.inf
-        places, values = top_k(scores, min(count, scores.shape[1]))
-        ids = np.where(np.isneginf(values), NOTHING, places).astype(np.int32)
-        return (ids[0], values[0]) if single else (ids, values)
+
+def best(
+    scores: Float,
+    count: int,
+    excluded: ArrayLike | None,
+    allowed: ArrayLike | None,
+    *,
+    single: bool,
+) -> tuple[NDArray[np.int32], Float]:
+    """Pick the best of every row of scores, as all calls of a recommender return them.
+
+    Parameters
+    ----------
+    scores : float64 array, shape (b, n)
+        Changed: what may not be picked becomes -inf.
+    count : int
+    excluded, allowed : array of int, optional
+        Columns never to pick, and the only ones to pick.
+    single : bool
+        Whether the one row was asked for by a number instead of an array.
+
+    Returns
+    -------
+    ids : int32 array, shape (count,) or (b, count)
+        Best first; -1 where nothing is left.
+    scores : float64 array of the same shape
+
+    Raises
+    ------
+    InvalidInput
+        If the count or a column is out of range.
+    """
+    length = scores.shape[1]
+    if count < 1:
+        raise InvalidInput("N is out of range", got=count, expected="at least 1")
+    if allowed is not None:
+        mask = np.zeros(length, dtype=np.bool_)
+        mask[indices("the only ones to pick", np.asarray(allowed), length)] = True
+        scores[:, ~mask] = -np.inf
+    if excluded is not None:
+        scores[:, indices("what to leave out", np.asarray(excluded), length)] = -np.inf
+    places, values = top_k(scores, min(count, length))
+    ids = np.where(np.isneginf(values), NOTHING, places).astype(np.int32)
+    return (ids[0], values[0]) if single else (ids, values)
 
 
 def counts_of(user_items: Matrix) -> csr_array:
@@ -299,8 +358,11 @@ def counts_of(user_items: Matrix) -> csr_array:
     return csr_array(counts)
 
 
-def _indices(name: str, values: NDArray[Any], length: int) -> NDArray[np.int64]:
+def indices(name: str, values: NDArray[Any], length: int) -> NDArray[np.int64]:
+    """Check places among so many; an empty list is one of no places."""
+    if values.size == 0:
+        return np.empty(0, dtype=np.int64)
     wrong = values.dtype.kind not in "iu" or values.ndim != 1
-    if wrong or (values.size and not 0 <= int(values.min()) <= int(values.max()) < length):
+    if wrong or not 0 <= int(values.min()) <= int(values.max()) < length:
         raise InvalidInput(f"{name} is out of range", expected=f"indices from 0 to {length - 1}")
     return values.astype(np.int64)

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from hecf.errors import InvalidInput
-from hecf.models.ranking import top_k
-from hecf.recommenders.base import Float, Recommender
+from hecf.recommenders.base import Float, Recommender, best, indices
 
 
 class FactorRecommender(Recommender):
@@ -39,17 +38,22 @@ class FactorRecommender(Recommender):
         """The same of the items."""
 
     def similar_users(
-        self, userid: int | ArrayLike, N: int = 10
+        self,
+        userid: int | ArrayLike,
+        N: int = 10,
+        filter_users: ArrayLike | None = None,
+        users: ArrayLike | None = None,
     ) -> tuple[NDArray[np.int32], Float]:
         """Find the most similar users of the fit, by the products of their directions."""
         self._check_fitted()
         directions = self.user_directions
-        places = np.atleast_1d(np.asarray(userid))
-        if places.dtype.kind not in "iu" or not ((places >= 0) & (places < len(directions))).all():
-            raise InvalidInput("userid is out of range", expected=f"0 to {len(directions) - 1}")
-        ids, scores = top_k(directions[places] @ directions.T, min(N, len(directions)))
-        found = ids.astype(np.int32)
-        return (found[0], scores[0]) if np.ndim(userid) == 0 else (found, scores)
+        places = indices("userid", np.atleast_1d(np.asarray(userid)), len(directions))
+        scores = np.asarray(directions[places] @ directions.T)
+        return best(scores, N, filter_users, users, single=np.ndim(userid) == 0)
+
+    @abstractmethod
+    def _directions_of(self, item_users: csr_array) -> Float:
+        """Directions of items of which only the counts by the users of the fit are known."""
 
     @abstractmethod
     def _folded_in(self, counts: csr_array) -> Float:
@@ -68,6 +72,15 @@ class FactorRecommender(Recommender):
     def _item_similarities(self, chosen: NDArray[np.int64]) -> Float:
         directions = self.item_directions
         return np.asarray(directions[chosen] @ directions.T)
+
+    def _similarities_to(self, item_users: csr_array) -> Float:
+        if item_users.shape[1] != len(self.user_factors):
+            raise InvalidInput(
+                "the counts of items have other users than the fit",
+                got=f"{item_users.shape[1]} users",
+                expected=f"{len(self.user_factors)}",
+            )
+        return np.asarray(self._directions_of(item_users) @ self.item_directions.T)
 
 
 def divided(rows: Float, lengths: Float) -> Float:

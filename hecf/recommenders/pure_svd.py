@@ -65,7 +65,21 @@ class PureSVD(FactorRecommender):
         self.item_lengths = np.sqrt(np.diagonal(gram))
         weights = interaction_weights(counts, self.weighting)
         self.user_factors = np.asarray(weights @ self.item_factors)
-        self.user_lengths = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)))
+        self.user_lengths = _lengths(weights)
+
+    def _directions_of(self, item_users: csr_array) -> Float:
+        weights = interaction_weights(item_users, self.weighting)
+        carried = np.divide(
+            np.asarray(weights @ self.user_factors),
+            self.strengths,
+            out=np.zeros((weights.shape[0], self.strengths.size)),
+            where=self.strengths > 0,
+        )
+        return divided(carried, _lengths(weights))
 
     def _folded_in(self, counts: csr_array) -> Float:
         return np.asarray(interaction_weights(counts, self.weighting) @ self.item_factors)
+
+
+def _lengths(weights: csr_array) -> Float:
+    return np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1), dtype=np.float64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,11 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
     clear.write_text(DEMONSTRATION.read_text().replace('"ckks"', '"clear"'))
     with pytest.raises(ConfigurationError, match="the attacks are on coalitions under CKKS"):
         attacking.terms_of(clear)
+    apart = tmp_path / "apart.toml"
+    text = re.sub(r"factors = .*|\[evaluation\][^[]*", "", DEMONSTRATION.read_text())
+    apart.write_text(re.sub(r"(?<=\[members\]\n).*", "most_shoppers = 150", text))
+    with pytest.raises(ConfigurationError, match="common shoppers: got different shoppers"):
+        attacking.terms_of(apart)
     done = CliRunner().invoke(app, ["audit", "attack", "--config", str(tmp_path / "none.toml")])
     assert done.exit_code == 1
 

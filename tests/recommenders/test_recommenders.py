@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import inspect
 import zipfile
 
 import numpy as np
 import pytest
 from implicit.als import AlternatingLeastSquares as ImplicitALS
 from implicit.nearest_neighbours import CosineRecommender
+from implicit.recommender_base import RecommenderBase
 from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import clone
 from sklearn.decomposition import TruncatedSVD
@@ -147,6 +149,61 @@ def test_shapes_and_kinds_are_those_of_implicit(model) -> None:
     bought = np.diff(counts()[[2]].indptr)[0]
     assert (everything[-bought:] == -1).all()
     assert np.isneginf(rest[-bought:]).all()
+
+
+def parameters(call) -> list[tuple[str, object]]:
+    """Names and defaults in their order."""
+    found = inspect.signature(call).parameters.values()
+    return [(parameter.name, parameter.default) for parameter in found]
+
+
+@pytest.mark.parametrize("call", ["recommend", "similar_items", "similar_users"])
+def test_calls_have_the_parameters_of_implicit(model, call) -> None:
+    expected = parameters(getattr(RecommenderBase, call))
+    assert parameters(getattr(type(model), call)) == expected
+    # Another call of the same class has others.
+    assert parameters(type(model).fit) != expected
+
+
+def test_recalculated_items_equal_implicit() -> None:
+    theirs = ImplicitALS(factors=4, regularization=0.5, alpha=3.0, use_native=False, num_threads=1)
+    mine = AlternatingLeastSquares(factors=4, regularization=0.5, alpha=3.0).fit(counts())
+    with threadpool_limits(1, "blas"):
+        theirs.user_factors, theirs.item_factors = (
+            factors.astype(np.float32) for factors in (mine.user_factors, mine.item_factors)
+        )
+        new = csr_matrix((counts(seed=5).toarray().T[:2] > 0).astype(np.float32))
+        expected = theirs.similar_items(
+            np.array([3, 4]), N=6, recalculate_item=True, item_users=new
+        )
+    found = mine.similar_items([3, 4], N=6, recalculate_item=True, item_users=new)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_allclose(found[1], expected[1], atol=1e-4)
+    known = mine.similar_items([3, 4], N=6)
+    assert np.abs(known[1] - found[1]).max() > 0.01
+    # An item of the fit is found again from its own users.
+    svd = PureSVD(factors=4).fit(counts())
+    again = svd.similar_items(7, N=6, recalculate_item=True, item_users=csr_array(counts().T)[[7]])
+    for one, other in zip(again, svd.similar_items(7, N=6), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+    with pytest.raises(InvalidInput, match="cannot recalculate an item"):
+        EASE().fit(counts()).similar_items([1, 2], recalculate_item=True, item_users=new)
+    with pytest.raises(InvalidInput, match="do not go together"):
+        svd.similar_items(1, recalculate_item=True)
+    with pytest.raises(InvalidInput, match="one row of counts for each item"):
+        svd.similar_items(1, recalculate_item=True, item_users=new)
+    with pytest.raises(InvalidInput, match="other users than the fit"):
+        svd.similar_items(1, recalculate_item=True, item_users=new[[0], :7])
+
+
+def test_similar_users_among_some() -> None:
+    model = AlternatingLeastSquares(factors=4).fit(counts())
+    everybody, scores = model.similar_users(7, N=80)
+    order = dict(zip(everybody.tolist(), scores.tolist(), strict=True))
+    ids, found = model.similar_users(7, N=3, users=[2, 9, 30, 41], filter_users=[9])
+    assert ids.tolist() == sorted({2, 30, 41}, key=lambda user: -order[user])
+    np.testing.assert_allclose(found, [order[user] for user in ids.tolist()])
+    assert model.similar_users([7, 8], N=5, filter_users=[])[0].shape == (2, 5)
 
 
 def test_saved_models_recommend_alike(model, tmp_path) -> None:
