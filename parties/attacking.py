@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,14 +29,15 @@ from hecf.privacy.attacks import Outcome
 from hecf.privacy.attacks import concealment as concealment_attack
 from hecf.privacy.attacks import dictionary as dictionary_attack
 from hecf.privacy.attacks import differencing as differencing_attack
+from hecf.privacy.attacks import extraction as extraction_attack
 from hecf.privacy.attacks import key_recovery as key_recovery_attack
 from hecf.privacy.attacks import membership as membership_attack
 from hecf.privacy.attacks import model_recovery as model_recovery_attack
 from hecf.privacy.attacks import reconstruction as reconstruction_attack
 from hecf.privacy.attacks import temporal as temporal_attack
 from hecf.privacy.release import ReleaseGate
-from hecf.protocol.tasks import ScoreTask, gram_plan
-from hecf.protocol.terms import BLINDED, NO_DIRECTORY, Terms
+from hecf.protocol.tasks import QueryTask, ScoreTask, gram_plan
+from hecf.protocol.terms import BLINDED, COALITION_KEY, NO_DIRECTORY, OWN_KEY, Terms
 from parties.provisioning.configuration import CoalitionConfiguration
 from parties.provisioning.provision import member_ids
 
@@ -79,21 +80,33 @@ def terms_of(path: Path) -> Terms:
 
 
 def mount(terms: Terms, names: Sequence[str], step: Callable[[str], None]) -> list[Outcome]:
-    """Mount attacks by name, or all of them if none is named.
+    """Mount attacks by name, or all that a coalition gives occasion to if none is named.
 
     Raises
     ------
     ConfigurationError
-        If there is no attack of a name.
+        If there is no attack of a name, or no occasion for it.
     """
     for name in names:
         if name not in ATTACKS:
             raise ConfigurationError("unknown attack", got=name, expected=" or ".join(ATTACKS))
+        if name not in applicable(terms):
+            raise ConfigurationError(
+                "the coalition gives no occasion for this attack",
+                got=f"{name} under topology {terms.topology}",
+                expected=" or ".join(applicable(terms)),
+            )
     outcomes = []
-    for name in names or ATTACKS:
+    for name in names or applicable(terms):
         step(name)
         outcomes.append(ATTACKS[name](terms))
     return outcomes
+
+
+def applicable(terms: Terms) -> tuple[str, ...]:
+    """Return the attacks on what a coalition of these terms computes."""
+    absent = "reconstruction" if terms.topology == OWN_KEY else "extraction"
+    return tuple(name for name in ATTACKS if name != absent)
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
@@ -130,8 +143,8 @@ def as_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def _key_recovery(terms: Terms) -> Outcome:
-    task = _scores(terms)
-    return key_recovery_attack.experiment(task.plan, secrets.token_bytes, blinded=task.blinded)
+    blinded = terms.topology == BLINDED
+    return key_recovery_attack.experiment(_scores(terms).plan, secrets.token_bytes, blinded=blinded)
 
 
 def _model_recovery(terms: Terms) -> Outcome:
@@ -191,9 +204,18 @@ def _temporal(terms: Terms) -> Outcome:
     )
 
 
+def _extraction(terms: Terms) -> Outcome:
+    owner, asker = terms.retailers[:2]
+    shoppers = min(max(_SCORED, 2 * terms.factors), terms.shoppers)
+    task = QueryTask(terms, owner, asker, shoppers, max(_CATALOGUE, terms.top_k))
+    return extraction_attack.experiment(task.plan, secrets.token_bytes)
+
+
 def _scores(terms: Terms) -> ScoreTask:
+    # Queries under own keys are concealed by the same code; these are under the coalition's key.
+    agreed = replace(terms, topology=COALITION_KEY) if terms.topology == OWN_KEY else terms
     rows = tuple(range(min(_SCORED, terms.shoppers)))
-    return ScoreTask(terms, terms.retailers[0], rows, max(_CATALOGUE, terms.top_k))
+    return ScoreTask(agreed, terms.retailers[0], rows, max(_CATALOGUE, terms.top_k))
 
 
 def _release(terms: Terms) -> Callable[[Float], Float]:
@@ -218,6 +240,7 @@ ATTACKS: Mapping[str, Callable[[Terms], Outcome]] = MappingProxyType(
         "differencing": _differencing,
         "membership": _membership,
         "reconstruction": _reconstruction,
+        "extraction": _extraction,
         "temporal": _temporal,
     }
 )

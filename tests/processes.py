@@ -72,6 +72,7 @@ def make_coalition(
     more: str = "",
     limits: str = "",
     most_shoppers: int | None = None,
+    topology: str = "coalition-key-blinded",
 ) -> Provisioned:
     """Write members, purchases and ``coalition.toml`` into a new folder, and provision it.
 
@@ -93,6 +94,7 @@ def make_coalition(
     rows = "path = 'members.txt'" if shared else f"most_shoppers = {most_shoppers}"
     tables = [
         f'[coalition]\nname = "loyal"\nscheme = "{scheme}"\ntop_k = 5\nreleases = 256',
+        f'topology = "{topology}"',
         f"factors = {factors}" if shared else "",
         f"[members]\n{rows}",
         f'[compute_node]\naddress = "127.0.0.1:{ports[COMPUTE_NODE]}"',

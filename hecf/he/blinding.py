@@ -218,11 +218,16 @@ def flooded(decryption: BlindedDecryption, random: RandomBytes) -> BlindedResult
     has no noise to flood.
     """
     plan = decryption.plan
+    return BlindedResult(plan, flooding_added(plan, decryption.words, random))
+
+
+def flooding_added(plan: ProductPlan, words: Words, random: RandomBytes) -> Words:
+    """Add flooding noise to residues of shape ``plan.constant_shape``."""
     if plan.flooding == 0:
-        return BlindedResult(plan, decryption.words)
+        return words
     shape = (*plan.constant_shape[:2], plan.constant_shape[3])
     noise = sampling.gaussian_residues(shape, plan.flooding * plan.scale, plan.primes, random)
-    return BlindedResult(plan, add([decryption.words, noise], plan.primes))
+    return add([words, noise], plan.primes)
 
 
 def tail_shape(plan: ProductPlan) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hecf.he.evaluator import CkksEvaluator
 from hecf.he.keys import SecretKey
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
+from hecf.he.own_key.public_key import QuerierKey
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import OperandPlan
 from hecf.he.product.plan import ProductPlan
@@ -25,6 +26,7 @@ from hecf.he.summation.planner import plan_sum
 
 if TYPE_CHECKING:
     from hecf.he.ckks import CkksDecryptor, CkksEncryptor
+    from hecf.he.own_key.querier import CkksQuerier
 
 
 class CkksScheme:
@@ -109,3 +111,19 @@ class CkksScheme:
         if isinstance(plan, SimilarityPlan):
             return EncryptedTile.from_bytes(plan, data)
         return ProductTile.from_bytes(plan, data)
+
+    def querier(self, secret: SecretKey, random: RandomBytes) -> CkksQuerier:
+        """Return who asks under a key of its own."""
+        from hecf.he.own_key.querier import CkksQuerier
+
+        return CkksQuerier(secret, random)
+
+    def check_querier_key(self, parameters: ParameterSet, public_key: bytes) -> None:
+        """Parse strictly and drop the result."""
+        QuerierKey.from_bytes(parameters, public_key)
+
+    def answerer(
+        self, parameters: ParameterSet, public_key: bytes, random: RandomBytes
+    ) -> CkksEvaluator:
+        """Return an evaluator under a querier's key."""
+        return CkksEvaluator(QuerierKey.from_bytes(parameters, public_key).expanded, random)

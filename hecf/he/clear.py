@@ -48,6 +48,22 @@ class ClearEncryptor:
             yield self.encode(plan, side, run, first)
 
 
+class ClearQuerier:
+    """Asks without a key, with the checks of the CKKS querier."""
+
+    def public_key(self) -> bytes:
+        """Return the empty key."""
+        return b""
+
+    def encrypt(self, plan: ProductPlan, matrix: Float) -> ClearMatrix:
+        """Check the shoppers and return them as they are."""
+        return ClearEncryptor().encode(product_plan(plan, SCORE), LEFT, matrix)
+
+    def decrypt(self, product: ClearProduct) -> Float:
+        """Return the scores."""
+        return product.values
+
+
 class ClearSumAccumulator(SumAccumulator[ClearMatrix]):
     """Adds values as they are."""
 
@@ -137,6 +153,10 @@ class ClearEvaluator:
         plan = product.plan
         constant = masked(plan, _integers(plan, product.values), seed)
         return BlindedProduct(plan, constant, np.empty(tail_shape(plan), dtype=np.uint32))
+
+    def drown(self, product: ClearProduct) -> ClearProduct:
+        """Return a result as it is: there is no noise to drown."""
+        return product
 
     def sum(self, operands: list[ClearMatrix], weights: list[int] | None = None) -> ClearMatrix:
         """Add fixed-point vectors exactly, with small integer weights."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hecf.he.clear import ClearDecryptor, ClearEncryptor, ClearEvaluator
+from hecf.he.clear import ClearDecryptor, ClearEncryptor, ClearEvaluator, ClearQuerier
 from hecf.he.clear_matrices import ClearMatrix, ClearProduct, ClearTile
 from hecf.he.keys import SecretKey
 from hecf.he.parameters import ParameterSet
@@ -85,3 +85,16 @@ class ClearScheme:
     def tile(self, plan: ProductPlan | SimilarityPlan, data: bytes) -> ClearTile:
         """Parse a tile of scores or of a similarity strictly."""
         return ClearTile.from_bytes(plan, data)
+
+    def querier(self, secret: SecretKey, random: RandomBytes) -> ClearQuerier:
+        """Return who asks without a key."""
+        return ClearQuerier()
+
+    def check_querier_key(self, parameters: ParameterSet, public_key: bytes) -> None:
+        """Accept anything: there is no key."""
+
+    def answerer(
+        self, parameters: ParameterSet, public_key: bytes, random: RandomBytes
+    ) -> ClearEvaluator:
+        """Return the float64 evaluator."""
+        return ClearEvaluator()

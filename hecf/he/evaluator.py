@@ -13,6 +13,7 @@ coefficient is a function of the inputs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from hecf.errors import Mismatch
 from hecf.he import kernels, ntt, sampling
 from hecf.he.accumulators import GramAccumulator
-from hecf.he.blinding import BlindedProduct, MaskSeed, masked
+from hecf.he.blinding import BlindedProduct, MaskSeed, check_room, flooding_added, masked
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float, Words, centre, reduce_centred, to_words
 from hecf.he.plan import LEFT, OperandPlan, check_parameters
@@ -234,6 +235,21 @@ class CkksEvaluator:
         return BlindedProduct(
             product.plan, masked(product.plan, product.constant, seed), product.tail
         )
+
+    def drown(self, product: EncryptedProduct) -> EncryptedProduct:
+        """Add the plan's flooding noise to a result that its asker decrypts by itself.
+
+        What a key holder does before a release, who answers does here: the noise of the result
+        depends on the items, and nobody else stands between them and the asker.
+
+        Raises
+        ------
+        ParameterError
+            If the flooded result could wrap around the plan's modulus.
+        """
+        plan = product.plan
+        check_room(plan)
+        return replace(product, constant=flooding_added(plan, product.constant, self._random))
 
     def _conceal(self, plan: ProductPlan, product: Words) -> tuple[Words, Words]:
         """Re-randomise products (G, H, x, L, N) and keep only the agreed part of c_0.

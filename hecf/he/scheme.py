@@ -173,6 +173,30 @@ class StreamingEvaluator(Evaluator, Protocol):
         ...
 
 
+class Answerer(StreamingEvaluator, Protocol):
+    """What a compute node does for who asks under its own key."""
+
+    def drown(self, product: Any) -> Serialised:
+        """Add the noise that hides what a result tells beyond its values."""
+        ...
+
+
+class Querier(Protocol):
+    """Who asks, and is the only one to decrypt what it gets."""
+
+    def public_key(self) -> bytes:
+        """Make a public key for who answers."""
+        ...
+
+    def encrypt(self, plan: Any, matrix: Float) -> Serialised:
+        """Encrypt shoppers, (factors, shoppers)."""
+        ...
+
+    def decrypt(self, product: Any) -> Float:
+        """Decrypt scores, (shoppers, items)."""
+        ...
+
+
 class StreamingEncryptor(Encryptor, Protocol):
     """What a retailer does with a matrix that arrives in pieces."""
 
@@ -222,6 +246,18 @@ class StreamingScheme(Scheme, Protocol):
 
     def tile(self, plan: ProductPlan | SimilarityPlan, data: bytes) -> Serialised:
         """Parse a tile of scores or of a similarity strictly."""
+        ...
+
+    def querier(self, secret: Any, random: RandomBytes) -> Querier:
+        """Return who asks under a key of its own."""
+        ...
+
+    def check_querier_key(self, parameters: Any, public_key: bytes) -> None:
+        """Refuse bytes that are no public key of a querier."""
+        ...
+
+    def answerer(self, parameters: Any, public_key: bytes, random: RandomBytes) -> Answerer:
+        """Return who answers a querier, under the public key that it sent."""
         ...
 
 

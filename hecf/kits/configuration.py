@@ -122,6 +122,7 @@ class LimitsSection(Section):
     worker_megabytes: int = Field(default=8192, ge=512)
     job_seconds: float = Field(default=1800.0, gt=0, le=86_400)
     encryption_processes: int = Field(default=1, ge=1, le=256)
+    queried_members: int = Field(default=256, ge=1)
     threads: int | None = Field(default=None, ge=1, le=MOST)
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import Evaluator, Scheme, Serialised, StreamingEvaluator, StreamingScheme
 from hecf.he.streams import MEMORY, Source, chunks_of
 from hecf.he.summation.plan import SumPlan
-from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task
+from hecf.protocol.tasks import KEY, MODEL, GramTask, Part, QueryTask, ScoreTask, SumTask, Task
 
 ReadPart = Callable[[Part], Iterable[bytes]]
 """Reads a contribution in chunks."""
@@ -47,7 +47,7 @@ def check_part(
     task : Task
     part : Part
     operand : binary file, or iterable of bytes
-        Read to its end; an item model at once, everything else in blocks.
+        Read to its end; an item model or a key at once, everything else in blocks.
     memory : int
         Bytes that blocks may use.
 
@@ -57,8 +57,12 @@ def check_part(
         If it is not what the task's plan says.
     """
     _, what = part
-    if isinstance(task, ScoreTask) and what == MODEL:
+    if isinstance(task, ScoreTask | QueryTask) and what == MODEL:
         ItemModel.from_bytes(task.plan, b"".join(chunks_of(operand)))
+        return
+    if isinstance(task, QueryTask) and what == KEY:
+        form = cast(StreamingScheme, scheme)
+        form.check_querier_key(task.plan.parameters, b"".join(chunks_of(operand)))
         return
     for _ in scheme.blocks(task.plan, what, operand, memory=memory):
         pass
@@ -158,6 +162,8 @@ def compute(
     form, streaming = cast(StreamingScheme, scheme), cast(StreamingEvaluator, evaluator)
     if isinstance(task, GramTask):
         return _gram(task, parts, read, form, streaming, memory)
+    if isinstance(task, QueryTask):
+        return _answer(task, read, form, random, memory)
     total = _added(plan, weights, read, form, streaming, memory)
     if isinstance(task, SumTask):
         summed: Serialised = total
@@ -168,6 +174,17 @@ def compute(
         return scores
     seed = MaskSeed.draw(random)
     return Masked(seed, evaluator.blind(scores, seed).to_bytes())
+
+
+def _answer(
+    task: QueryTask, read: ReadPart, scheme: StreamingScheme, random: RandomBytes, memory: int
+) -> Serialised:
+    """Score an asker's shoppers under its own key; what it decrypts shows the scores alone."""
+    key = b"".join(read((task.asker, KEY)))
+    answerer = scheme.answerer(task.plan.parameters, key, random)
+    shoppers = _added(task.plan, {(task.asker, LEFT): 1}, read, scheme, answerer, memory)
+    model = ItemModel.from_bytes(task.plan, b"".join(read((task.owner, MODEL))))
+    return answerer.drown(answerer.score(shoppers, model.items, model.bias))
 
 
 def _gram(

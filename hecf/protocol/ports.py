@@ -51,7 +51,7 @@ class ComputeNode(Protocol):
         ...
 
     def fetch(self, task: Task, result: str) -> Computed:
-        """Wait for a result and download it (key holder only)."""
+        """Wait for a result and download it (whoever decrypts it only)."""
         ...
 
     def fetch_mask(self, task: ScoreTask) -> MaskSeed:

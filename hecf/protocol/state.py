@@ -9,7 +9,7 @@
 
 A task is *joined* when every participant knows it, *collecting* from the first contribution,
 *computing* when nothing more is taken, *ready* when every result is computed and *released* when
-every result was handed to the key holder. A state never loses a contribution, and takes each part
+every result was handed to who decrypts it. A state never loses a contribution, and takes each part
 once (controls C16, C20, C27 and C29).
 """
 
@@ -62,7 +62,7 @@ class TaskState:
     results : mapping of str to str
         SHA-256 of every computed result.
     handed_out : frozenset of str
-        Results that the key holder was given.
+        Results that who decrypts them was given: the key holder, or an asker under its own key.
     reason : str
         Why the task ended without a result.
     """
@@ -168,7 +168,7 @@ class TaskState:
         Raises
         ------
         Conflict
-            If its results were handed to the key holder already.
+            If its results were handed out already.
         """
         if self.phase in ENDED:
             return self
@@ -184,7 +184,7 @@ class TaskState:
         return replace(self, results=results, phase=Phase.READY if ready else self.phase)
 
     def hand_out(self, result: str) -> TaskState:
-        """Note that a result goes to the key holder."""
+        """Note that a result goes to who decrypts it."""
         if result in self.handed_out:
             return self
         handed_out = self.handed_out | {result}

@@ -26,11 +26,9 @@ MOST_SHOPPERS = (1 << 32) - 1
 SCHEMES = ("ckks", "paillier", "clear")
 COALITION_KEY = "coalition-key"
 BLINDED = "coalition-key-blinded"
-TOPOLOGIES = (BLINDED, COALITION_KEY)
-NOT_BUILT = {
-    "own-key": "scores under a retailer's own key are in the library and no task of a coalition",
-    "threshold": "decryption by several key holders together is not built",
-}
+OWN_KEY = "own-key"
+TOPOLOGIES = (BLINDED, COALITION_KEY, OWN_KEY)
+NOT_BUILT = {"threshold": "decryption by several key holders together is not built"}
 """Topologies that have a name and are refused."""
 
 NO_DIRECTORY = "0" * 64
@@ -84,9 +82,10 @@ class Terms:
         Results the key holder may release under one key (tau).
     minimum_shoppers : int
         Least number of directory rows on which a Gram block may be released.
-    topology : {"coalition-key-blinded", "coalition-key"}
-        Who can read decrypted scores: only their target, who then sees all scores of its members,
-        or the key holder as well, who picks the best `top_k` for the target.
+    topology : {"coalition-key-blinded", "coalition-key", "own-key"}
+        Who can read decrypted scores: only their target, who then sees all scores of its members;
+        the key holder as well, who picks the best `top_k` for the target; or, of its own shoppers
+        on the catalogues of others, the retailer that asks, under its own key.
     minimum_contributors : int
         Least number of retailers in a released sum.
     epsilon, delta, noise_multiplier : float

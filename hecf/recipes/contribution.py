@@ -19,7 +19,8 @@ class Contributor:
     Parameters
     ----------
     node : ComputeNode
-    key_holder : KeyHolder
+    key_holder : KeyHolder or None
+        None where no key holder takes part, so there is nobody to commit to.
     journal : mutable mapping of str to str, optional
         Digests of what was sent, by task and part. A journal that outlives the process lets the
         retailer go on after a crash: every encryption is another one, so a part that the node has
@@ -29,7 +30,7 @@ class Contributor:
     def __init__(
         self,
         node: ComputeNode,
-        key_holder: KeyHolder,
+        key_holder: KeyHolder | None,
         journal: MutableMapping[str, str] | None = None,
     ) -> None:
         self._node = node
@@ -59,4 +60,5 @@ class Contributor:
             # Noted before it is sent: an answer that is lost must not make the part unknown.
             sent = self._journal[place] = digest_of(data)
             self._node.contribute(task, what, data)
-        self._key_holder.commit(task, what, sent)
+        if self._key_holder is not None:
+            self._key_holder.commit(task, what, sent)

@@ -21,7 +21,7 @@ ALLOWED: Mapping[str, frozenset[str]] = MappingProxyType(
         _NODE + "GetUpload": frozenset({RETAILER}),
         _NODE + "CloseTask": frozenset({RETAILER}),
         _NODE + "AbortTask": frozenset({RETAILER}),
-        _NODE + "FetchResult": frozenset({KEY_HOLDER}),
+        _NODE + "FetchResult": frozenset({RETAILER, KEY_HOLDER}),
         _NODE + "FetchMask": frozenset({RETAILER}),
         _HOLDER + "Join": frozenset({RETAILER}),
         _HOLDER + "GetPublicKey": frozenset({RETAILER}),

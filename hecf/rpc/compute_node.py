@@ -34,6 +34,7 @@ from hecf.protocol.tasks import (
     SCORES,
     GramTask,
     Part,
+    QueryTask,
     ScoreTask,
     Task,
     has_gram_task,
@@ -293,15 +294,19 @@ class ComputeNodeService:
     ) -> Computed:
         """Wait for a result; return its bytes and what it was computed from.
 
+        A retailer fetches what it asked for under its own key, the key holder everything else.
+
         Raises
         ------
         UnknownTask
-            If there is no such task or result.
+            If there is no such task or result for the caller to decrypt.
         PartyMissing
             If a contribution does not come in time.
         TaskEnded
             If the task was aborted or has expired.
         """
+        if not _decrypts(party, self.task(party, identifier)):
+            raise UnknownTask("no such task")
         state, data = self._result(identifier, result, active)
         if isinstance(state.task, ScoreTask) and state.task.blinded:
             data = Masked.from_bytes(data).product
@@ -427,10 +432,17 @@ class ComputeNodeService:
             return self._computer.compute(state.task, result, state.used(result), key, active)
 
 
+def _decrypts(party: Party, task: Task) -> bool:
+    """Whether a party has the key to the results of a task."""
+    if isinstance(task, QueryTask):
+        return party.role == RETAILER and party.name == task.asker
+    return party.role != RETAILER
+
+
 def _concerns(party: Party, task: Task) -> bool:
     """Whether a party declares, contributes to, receives or decrypts a task (control C03)."""
     if party.role != RETAILER:
-        return True
+        return not isinstance(task, QueryTask)
     names = {*task.recipients, *(name for name, _ in task.parts)}
     if not isinstance(task, GramTask):
         names.add(task.declarer)

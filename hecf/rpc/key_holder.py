@@ -20,7 +20,16 @@ from hecf.privacy.release import ReleaseGate
 from hecf.protocol.computation import Computed, parts_of
 from hecf.protocol.ports import ComputeNode
 from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_to_bytes
-from hecf.protocol.tasks import SCORES, TOTAL, GramTask, ScoreTask, SumTask, Task
+from hecf.protocol.tasks import (
+    SCORES,
+    TOTAL,
+    GramTask,
+    QueryTask,
+    ReleasedTask,
+    ScoreTask,
+    SumTask,
+    Task,
+)
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import Party
 from hecf.rpc.release_store import MemoryReleaseStore, ReleaseStore
@@ -163,7 +172,7 @@ class KeyHolderService:
         Raises
         ------
         PermissionDenied
-            If the caller is no recipient of the task.
+            If the caller is no recipient of the task, or decrypts its results itself.
         UnknownTask
             If the node knows no such task.
         LimitExceeded
@@ -173,6 +182,8 @@ class KeyHolderService:
         Mismatch
             If the node has dropped or swapped a contribution; nothing is decrypted then.
         """
+        if isinstance(task, QueryTask):
+            raise PermissionDenied("who asks under its own key decrypts the answer itself")
         if party.name not in task.recipients:
             raise PermissionDenied("only its recipients receive the results of a task")
         with self._lock:
@@ -190,7 +201,7 @@ class KeyHolderService:
         """End every wait."""
         self._board.close()
 
-    def _release(self, task: Task, active: Active) -> bytes:
+    def _release(self, task: ReleasedTask, active: Active) -> bytes:
         if isinstance(task, GramTask):
             return self._blocks(task, active).to_bytes(task)
         if isinstance(task, ScoreTask):
@@ -217,7 +228,7 @@ class KeyHolderService:
         self.released["gram numbers"] += sum(block.size for block in blocks.values())
         return ReleasedBlocks(blocks)
 
-    def _fetch(self, task: Task, result: str, active: Active) -> Computed:
+    def _fetch(self, task: ReleasedTask, result: str, active: Active) -> Computed:
         """Fetch a result and compare what it was computed from with the commitments (C19)."""
         computed = self._node.fetch(task, result)
         parts = parts_of(task, result)

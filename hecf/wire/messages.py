@@ -7,13 +7,24 @@ from collections.abc import Iterable, Mapping
 from hecf.api.v1 import tasks_pb2, terms_pb2
 from hecf.errors import MalformedMessage, Mismatch, UnknownTask
 from hecf.he.plan import LEFT, RIGHT
-from hecf.protocol.tasks import MODEL, GramTask, Part, ScoreTask, SumTask, Task, agreed_fingerprint
+from hecf.protocol.tasks import (
+    KEY,
+    MODEL,
+    GramTask,
+    Part,
+    QueryTask,
+    ScoreTask,
+    SumTask,
+    Task,
+    agreed_fingerprint,
+)
 from hecf.protocol.terms import Terms
 
 _SIDES = {
     LEFT: tasks_pb2.SIDE_LEFT,
     RIGHT: tasks_pb2.SIDE_RIGHT,
     MODEL: tasks_pb2.SIDE_MODEL,
+    KEY: tasks_pb2.SIDE_KEY,
 }
 _NAMES: dict[int, str] = {number: name for name, number in _SIDES.items()}
 DIGEST_BYTES = 32
@@ -60,6 +71,11 @@ def task_message(task: Task) -> tasks_pb2.Task:
     if isinstance(task, ScoreTask):
         score = tasks_pb2.ScoreTask(target=task.target, rows=task.rows, items=task.items)
         return tasks_pb2.Task(score=score)
+    if isinstance(task, QueryTask):
+        query = tasks_pb2.QueryTask(
+            owner=task.owner, asker=task.asker, shoppers=task.shoppers, items=task.items
+        )
+        return tasks_pb2.Task(query=query)
     total = tasks_pb2.SumTask(
         declarer=task.declarer,
         label=task.label,
@@ -89,6 +105,9 @@ def task(message: tasks_pb2.Task, terms: Terms) -> Task:
     if kind == "score":
         score = message.score
         return ScoreTask(terms, score.target, tuple(score.rows), score.items)
+    if kind == "query":
+        query = message.query
+        return QueryTask(terms, query.owner, query.asker, query.shoppers, query.items)
     if kind == "sum":
         total = message.sum
         return SumTask(

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from hecf.api.v1 import tasks_pb2
+from hecf.errors import PermissionDenied
 from hecf.he.modular import Float
 from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.released import ReleasedScores, ReleasedSum, scores_from_bytes, scores_to_bytes
-from hecf.protocol.tasks import GramTask, ScoreTask, SumTask, Task
+from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
 from hecf.wire import messages
 from parties.custody.key_epochs import key_store
@@ -98,4 +99,6 @@ def _released(releaser: LocalReleaser, task: Task, job: Job) -> bytes:
         return releaser.gram(task, job.data).astype("<f8").tobytes()
     if isinstance(task, ScoreTask):
         return scores_to_bytes(task, releaser.scores(task, job.data))
+    if isinstance(task, QueryTask):
+        raise PermissionDenied("who asks under its own key decrypts the answer itself")
     return releaser.sum(task, job.data, tuple(job.fields["contributors"])).to_bytes(task)

@@ -18,7 +18,7 @@ from hecf.errors import ConfigurationError, InvalidInput, Mismatch
 from hecf.kits.configuration import DataSection, EvaluationSection
 from hecf.kits.files import read_limited, read_private
 from hecf.kits.kit import Kit
-from hecf.protocol.terms import Terms
+from hecf.protocol.terms import OWN_KEY, Terms
 
 _LARGEST_DIRECTORY = 1 << 30
 
@@ -34,7 +34,8 @@ class LocalData:
     item_ids : tuple of str
     item_names : mapping of str to str
     rows : tuple of int
-        Directory positions of the members to be scored, ascending.
+        Directory positions of the members to be scored: ascending, or under the topology
+        ``own-key`` the busiest first.
     members : tuple of str
         How this retailer knows them: its own identifier, or else the pseudonym.
     relevant : csr array, shape (rows, items), or None
@@ -74,6 +75,8 @@ def load(kit: Kit) -> LocalData:
     directory = MemberDirectory.from_text(text)
     _check_directory(directory, kit.terms)
     training, year, names = _tables(kit.party.name, data, key, directory)
+    if kit.terms.topology == OWN_KEY:
+        return _asked(kit, training, names, key, directory)
     hidden = _hidden(kit, data, year)
     return _aligned(training, year, names, hidden, key, directory)
 
@@ -112,6 +115,31 @@ def _hidden(kit: Kit, data: DataSection, year: InteractionTable) -> set[str] | N
             evaluation.seed,
         )
     }
+
+
+def _asked(
+    kit: Kit,
+    training: InteractionTable,
+    names: Mapping[str, str],
+    key: PseudonymKey,
+    directory: MemberDirectory,
+) -> LocalData:
+    """Align the purchases of members who are asked about elsewhere, the busiest first."""
+    if kit.configuration.evaluation is not None:
+        raise ConfigurationError(
+            "a retailer cannot judge recommendations from the catalogues of others",
+            got="a table [evaluation]",
+            expected=f"none with topology {OWN_KEY}",
+        )
+    matrix = InteractionMatrix.from_table(training, directory, key)
+    counts = csr_array(matrix.counts)
+    own = {directory.position(key.pseudonym(m)): m for m in set(training.user_ids.tolist())}
+    bought = counts.sum(axis=1)
+    rows = np.argsort(-bought, kind="stable")[: np.count_nonzero(bought)].tolist()
+    members = tuple(own[row] for row in rows)
+    return LocalData(
+        counts, matrix.item_ids, names, tuple(rows), members, None, None, int(counts.sum())
+    )
 
 
 def _aligned(

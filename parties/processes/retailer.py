@@ -27,14 +27,16 @@ from hecf.measure import Measurements
 from hecf.models import LocalEmbedding, MostPopular, top_k
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import has_gram_task
-from hecf.protocol.terms import BLINDED, NO_DIRECTORY
+from hecf.protocol.terms import BLINDED, NO_DIRECTORY, OWN_KEY
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
+from parties.processes import asking
 from parties.processes.encryption_pool import EncryptionPool
 from parties.processes.journal import FileJournal
 from parties.processes.local_data import LocalData, load
 from parties.system.worker import WorkerLimits
 
 RECOMMENDATIONS = "recommendations.parquet"
+CATALOGUE = "catalogue.parquet"
 SUMMARY = "summary.json"
 CONTRIBUTIONS = "contributions.json"
 
@@ -78,7 +80,7 @@ def run(
     key_holder: KeyHolder,
     measurements: Measurements,
     writing: threading.Lock | None = None,
-) -> Recommendations:
+) -> None:
     """Load the data, take part in the coalition, and write recommendations and summary.
 
     Raises
@@ -95,25 +97,37 @@ def run(
         )
     data = load(kit)
     embedding = LocalEmbedding.fit(data.training, kit.terms.factors, kind=_weighting(kit))
+    journal = FileJournal(kit.state / CONTRIBUTIONS)
     start = time.perf_counter()
-    with ExitStack() as pools:
-        retailer = VerticalRetailer(
-            kit.terms,
-            kit.party.name,
-            node,
-            key_holder,
-            measurements,
-            _encryptor(kit, pools),
-            FileJournal(kit.state / CONTRIBUTIONS),
-        )
-        recommendations = retailer.run(embedding, data.rows)
-    seconds = time.perf_counter() - start
-    summary = _summary(kit, data, recommendations, measurements)
-    summary["seconds_taking_part"] = seconds
+    if kit.terms.topology == OWN_KEY:
+        answers = asking.ask(kit, data, embedding, node, key_holder, measurements, journal)
+        more = asking.saw(kit, data, answers)
+        tables = {
+            RECOMMENDATIONS: asking.recommendations(data, answers),
+            CATALOGUE: asking.catalogue(data),
+        }
+    else:
+        with ExitStack() as pools:
+            retailer = VerticalRetailer(
+                kit.terms,
+                kit.party.name,
+                node,
+                key_holder,
+                measurements,
+                _encryptor(kit, pools),
+                journal,
+            )
+            found = retailer.run(embedding, data.rows)
+        more = _released(kit, data, found)
+        tables = {RECOMMENDATIONS: _recommendations(data, found)}
+    more["seconds_taking_part"] = time.perf_counter() - start
+    summary = _summary(kit, data, measurements) | more
     with writing or nullcontext():
-        _write_recommendations(kit, data, recommendations)
+        for name, table in tables.items():
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink)
+            write_private(kit.output / name, sink.getvalue().to_pybytes())
         write_private(kit.output / SUMMARY, json.dumps(summary, indent=1).encode())
-    return recommendations
 
 
 def _encryptor(kit: Kit, pools: ExitStack) -> Callable[[ParameterSet, bytes], Encryptor] | None:
@@ -138,10 +152,10 @@ def _weighting(kit: Kit) -> Any:
     return kit.configuration.data.weighting
 
 
-def _write_recommendations(kit: Kit, data: LocalData, found: Recommendations) -> None:
+def _recommendations(data: LocalData, found: Recommendations) -> pa.Table:
     count, k = found.items.shape
     items = np.array(data.item_ids, dtype=object)
-    table = pa.table(
+    return pa.table(
         {
             "user_id": np.repeat(np.array(data.members, dtype=object), k),
             "item_id": items[found.items.ravel()],
@@ -149,23 +163,24 @@ def _write_recommendations(kit: Kit, data: LocalData, found: Recommendations) ->
             "rank": np.tile(np.arange(1, k + 1), count),
         }
     )
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_private(kit.output / RECOMMENDATIONS, sink.getvalue().to_pybytes())
 
 
-def _summary(
-    kit: Kit, data: LocalData, found: Recommendations, measurements: Measurements
-) -> dict[str, Any]:
-    summary: dict[str, Any] = {
+def _summary(kit: Kit, data: LocalData, measurements: Measurements) -> dict[str, Any]:
+    return {
         "role": kit.party.role,
         "name": kit.party.name,
         "pid": os.getpid(),
         "items": len(data.item_ids),
         "interactions": data.interactions,
-        "scored": len(data.rows),
         "seconds": measurements.seconds,
         "bytes": measurements.bytes,
+    }
+
+
+def _released(kit: Kit, data: LocalData, found: Recommendations) -> dict[str, Any]:
+    """Say what was scored, what the retailer saw, and how good it is where that is known."""
+    summary: dict[str, Any] = {
+        "scored": len(data.rows),
         "saw": [
             f"its own {data.interactions:,} interactions with {len(data.item_ids):,} items",
             f"{len(kit.terms.retailers) * (len(kit.terms.retailers) - 1) // 2} Gram blocks of "

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hecf.errors import InvalidInput
-from hecf.protocol.terms import BLINDED, COALITION_KEY
+from hecf.protocol.terms import BLINDED, COALITION_KEY, OWN_KEY
 from parties.report import figures
 
 
@@ -96,6 +96,20 @@ _MASKED_RETAILER = RoleWords(
     _ROLES[RETAILER].never,
 )
 
+_SCORELESS_HOLDER = RoleWords(
+    "Key holder",
+    _ROLES[KEY_HOLDER].holds,
+    "Products of embeddings by position, before their release; no score",
+    _MASKED_HOLDER.never,
+)
+_ASKING_RETAILER = RoleWords(
+    "Retailer",
+    _ROLES[RETAILER].holds + ", and the keys of its own queries",
+    "The released products of all embeddings, all scores of its own members on the catalogues of "
+    "the others, from which their item models follow, and the sizes of those catalogues",
+    _ROLES[RETAILER].never + "; whom another retailer asks about",
+)
+
 TOPOLOGIES: Mapping[str, TopologyWords] = MappingProxyType(
     {
         BLINDED: TopologyWords(
@@ -112,6 +126,15 @@ TOPOLOGIES: Mapping[str, TopologyWords] = MappingProxyType(
             "The compute node and the key holder colluding: the one has every retailer's "
             "ciphertexts, the other the key to them, so together they could read all that was "
             "uploaded.",
+        ),
+        OWN_KEY: TopologyWords(
+            "A retailer that asks about its own members on the catalogue of another decrypts the "
+            "answer itself, under a key that nobody else has. One key holder decrypts the products "
+            "of embeddings from which they learn, and no score.",
+            "For the embeddings, the compute node and the key holder colluding. For scores, no "
+            "two parties: only the asker has the key. The owner's item model, however, follows "
+            "from the answers to as many questions as there are factors, and the compute node "
+            "has it in clear.",
         ),
     }
 )
@@ -136,7 +159,8 @@ _UNENCRYPTED_STAGES = {
 def roles(encrypted: bool, topology: str) -> Mapping[str, RoleWords]:
     """Describe the roles, truthfully also for a run without encryption."""
     blinded = {KEY_HOLDER: _MASKED_HOLDER, RETAILER: _MASKED_RETAILER}
-    described = _ROLES | (blinded if topology == BLINDED else {})
+    asking = {KEY_HOLDER: _SCORELESS_HOLDER, RETAILER: _ASKING_RETAILER}
+    described = _ROLES | {BLINDED: blinded, OWN_KEY: asking}.get(topology, {})
     if encrypted:
         return described
     return described | {COMPUTE_NODE: _UNENCRYPTED_NODE, KEY_HOLDER: _UNENCRYPTED_HOLDER}

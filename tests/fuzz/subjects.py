@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from hecf.he.own_key.client import OwnKeyClient
 from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery
 from hecf.he.own_key.node import OwnKeyNode
 from hecf.he.own_key.planner import plan_query
+from hecf.he.own_key.public_key import QuerierKey
+from hecf.he.own_key.querier import CkksQuerier
 from hecf.he.paillier.encryptor import PaillierEncryptor
 from hecf.he.paillier.gate import admit_octets
 from hecf.he.paillier.keys import PublicKey as PaillierPublicKey
@@ -34,8 +36,8 @@ from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
 from hecf.he.similarity.plan import SECRET_KEY, SimilarityPlan
 from hecf.privacy.ledger import Ledger
 from hecf.protocol.released import ReleasedSum
-from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
-from hecf.protocol.terms import Terms
+from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SumTask, Task
+from hecf.protocol.terms import OWN_KEY, Terms
 from hecf.rpc.allowed import AllowedCertificate, AllowedCertificates
 from hecf.rpc.audit import START, digest_of, verify
 from hecf.rpc.audit import Head as AuditHead
@@ -87,6 +89,9 @@ def _encrypted() -> Iterator[tuple[str, Subject]]:
             OwnKeyNode(own, items).evaluate(query), lambda data: OwnKeyAnswer.from_bytes(own, data)
         ),
     )
+    querier = CkksQuerier(keys_for(own.parameters)[0], secrets.token_bytes)
+    key = QuerierKey.from_bytes(own.parameters, querier.public_key())
+    yield "querier key", _exact(key, lambda data: QuerierKey.from_bytes(own.parameters, data))
     similar = SimilarityPlan(
         scheme="ckks",
         inner=3,
@@ -199,19 +204,24 @@ def _paillier() -> Iterator[tuple[str, Subject]]:
 
 
 def _wire() -> Iterator[tuple[str, Subject]]:
-    for name, task in (
+    asking = replace(TERMS, topology=OWN_KEY)
+    tasks: tuple[tuple[str, Task], ...] = (
         ("gram", GramTask(TERMS)),
         ("score", ScoreTask(TERMS, "butcher", (3, 7, 9), 25)),
+        ("query", QueryTask(asking, "butcher", "grocer", 5, 25)),
         ("sum", SUM),
-    ):
+    )
+    for name, task in tasks:
         yield (
             f"message of a {name} task",
             Subject(
                 Message(
                     wire.task_message(task).SerializeToString(),
-                    lambda data: wire.task(decoded(tasks_pb2.Task, data), TERMS),
+                    lambda data, terms=task.terms: wire.task(decoded(tasks_pb2.Task, data), terms),
                     lambda parsed: wire.task_message(parsed).SerializeToString(),
-                    lambda parsed: parsed.terms == TERMS and parsed.identifier != "",
+                    lambda parsed, terms=task.terms: (
+                        parsed.terms == terms and parsed.identifier != ""
+                    ),
                 ),
                 exact=False,
             ),

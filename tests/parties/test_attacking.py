@@ -31,7 +31,7 @@ def outcome(name: str, agreed: Terms) -> Outcome:
     return found
 
 
-@pytest.mark.parametrize("topology", ["coalition-key", "coalition-key-blinded"])
+@pytest.mark.parametrize("topology", ["coalition-key", "coalition-key-blinded", "own-key"])
 def test_what_protects_the_key_the_model_and_the_uploads_holds(topology: str) -> None:
     for name in ("key-recovery", "model-recovery", "concealment", "dictionary"):
         assert not outcome(name, terms(topology=topology)).succeeded
@@ -51,6 +51,15 @@ def test_the_topology_decides_what_a_recipient_reconstructs_from() -> None:
     assert rows.succeeded
     assert best.protected < rows.protected
     assert "best 5 items" in best.protection
+
+
+def test_under_own_keys_the_owner_s_model_follows_from_the_answers() -> None:
+    own = terms(topology="own-key")
+    assert outcome("extraction", own).succeeded
+    with pytest.raises(ConfigurationError, match=r"no occasion.*reconstruction"):
+        attacking.mount(own, ["reconstruction"], lambda step: None)
+    with pytest.raises(ConfigurationError, match=r"no occasion.*extraction"):
+        attacking.mount(terms(), ["extraction"], lambda step: None)
 
 
 def test_the_command_prints_what_succeeded_and_writes_it(tmp_path: Path) -> None:

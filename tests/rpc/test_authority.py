@@ -77,7 +77,7 @@ def test_the_table_says_who_may_do_what() -> None:
         NODE + "GetUpload": retailer,
         NODE + "CloseTask": retailer,
         NODE + "AbortTask": retailer,
-        NODE + "FetchResult": holder,
+        NODE + "FetchResult": both,
         NODE + "FetchMask": retailer,
         HOLDER + "Join": retailer,
         HOLDER + "GetPublicKey": retailer,

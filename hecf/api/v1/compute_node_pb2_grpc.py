@@ -148,7 +148,8 @@ class ComputeNodeServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FetchResult(self, request, context):
-        """FetchResult waits for a result and downloads it. Key holder only.
+        """FetchResult waits for a result and downloads it. Whoever decrypts it only: the key holder, or
+        the retailer that asked under its own key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,9 @@ class ComputeNodeServiceStub:
     AbortTask: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.AbortTaskRequest, _compute_node_pb2.AbortTaskResponse]
     """AbortTask ends a task without a result. Its declarer only."""
     FetchResult: _grpc.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]
-    """FetchResult waits for a result and downloads it. Key holder only."""
+    """FetchResult waits for a result and downloads it. Whoever decrypts it only: the key holder, or
+    the retailer that asked under its own key.
+    """
     FetchMask: _grpc.UnaryUnaryMultiCallable[_compute_node_pb2.FetchMaskRequest, _compute_node_pb2.FetchMaskResponse]
     """FetchMask waits for the mask of a blinded result. The result's recipients only."""
 
@@ -76,7 +78,9 @@ class ComputeNodeServiceAsyncStub(ComputeNodeServiceStub):
     AbortTask: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.AbortTaskRequest, _compute_node_pb2.AbortTaskResponse]  # type: ignore[assignment]
     """AbortTask ends a task without a result. Its declarer only."""
     FetchResult: _aio.UnaryStreamMultiCallable[_compute_node_pb2.FetchResultRequest, _compute_node_pb2.FetchResultResponse]  # type: ignore[assignment]
-    """FetchResult waits for a result and downloads it. Key holder only."""
+    """FetchResult waits for a result and downloads it. Whoever decrypts it only: the key holder, or
+    the retailer that asked under its own key.
+    """
     FetchMask: _aio.UnaryUnaryMultiCallable[_compute_node_pb2.FetchMaskRequest, _compute_node_pb2.FetchMaskResponse]  # type: ignore[assignment]
     """FetchMask waits for the mask of a blinded result. The result's recipients only."""
 
@@ -153,7 +157,9 @@ class ComputeNodeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compute_node_pb2.FetchResultRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_compute_node_pb2.FetchResultResponse], _abc.AsyncIterator[_compute_node_pb2.FetchResultResponse]]:
-        """FetchResult waits for a result and downloads it. Key holder only."""
+        """FetchResult waits for a result and downloads it. Whoever decrypts it only: the key holder, or
+        the retailer that asked under its own key.
+        """
 
     @_abc_1.abstractmethod
     def FetchMask(

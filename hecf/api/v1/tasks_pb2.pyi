@@ -33,6 +33,8 @@ class _SideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Side.ValueType],
     """The right operand of a product."""
     SIDE_MODEL: _Side.ValueType  # 3
     """The plaintext item model of a target."""
+    SIDE_KEY: _Side.ValueType  # 4
+    """The public key of who asks under its own."""
 
 class Side(_Side, metaclass=_SideEnumTypeWrapper):
     """Side says which part of a task a contribution is."""
@@ -45,6 +47,8 @@ SIDE_RIGHT: Side.ValueType  # 2
 """The right operand of a product."""
 SIDE_MODEL: Side.ValueType  # 3
 """The plaintext item model of a target."""
+SIDE_KEY: Side.ValueType  # 4
+"""The public key of who asks under its own."""
 Global___Side: _TypeAlias = Side  # noqa: Y015
 
 @_typing.final
@@ -56,6 +60,7 @@ class Task(_message.Message):
     GRAM_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     SUM_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gram(self) -> Global___GramTask:
         """All cross-Gram blocks."""
@@ -68,18 +73,23 @@ class Task(_message.Message):
     def sum(self) -> Global___SumTask:
         """A sum of vectors."""
 
+    @_builtins.property
+    def query(self) -> Global___QueryTask:
+        """Scores that a retailer asks for under its own key."""
+
     def __init__(
         self,
         *,
         gram: Global___GramTask | None = ...,
         score: Global___ScoreTask | None = ...,
         sum: Global___SumTask | None = ...,
+        query: Global___QueryTask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "score", b"score", "sum", b"sum"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "query", b"query", "score", b"score", "sum", b"sum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "score", b"score", "sum", b"sum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "query", b"query", "score", b"score", "sum", b"sum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["gram", "score", "sum"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["gram", "score", "sum", "query"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -133,6 +143,40 @@ class ScoreTask(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScoreTask: _TypeAlias = ScoreTask  # noqa: Y015
+
+@_typing.final
+class QueryTask(_message.Message):
+    """QueryTask describes scores of one retailer's shoppers on another's catalogue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    ASKER_FIELD_NUMBER: _builtins.int
+    SHOPPERS_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """Name of the retailer whose items are scored; it declares the task."""
+    asker: _builtins.str
+    """Name of the retailer that asks, and decrypts."""
+    shoppers: _builtins.int
+    """Shoppers of a query."""
+    items: _builtins.int
+    """Size of the owner's catalogue."""
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        asker: _builtins.str = ...,
+        shoppers: _builtins.int = ...,
+        items: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asker", b"asker", "items", b"items", "owner", b"owner", "shoppers", b"shoppers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryTask: _TypeAlias = QueryTask  # noqa: Y015
 
 @_typing.final
 class SumTask(_message.Message):

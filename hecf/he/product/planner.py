@@ -95,6 +95,7 @@ def plan_score(
     statistical_bits: int,
     releases: int,
     parameters: ParameterSet | None = None,
+    special: bool = True,
 ) -> ProductPlan:
     """Plan scores of encrypted shoppers on plaintext items.
 
@@ -110,6 +111,9 @@ def plan_score(
         Largest standard deviation of a released score, relative to item columns of 1-norm 1.
     parameters : ParameterSet, optional
         Parameters of an existing key. The plan may drop primes from their end.
+    special : bool
+        Whether a key that is still to be drawn has a special prime, which encryption by SEAL needs
+        and encryption with the secret key does not.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def plan_score(
     """
     sizes = (factors, shoppers, items, retailers)
     check_request(scheme, sizes, operand_bound, statistical_bits, releases)
-    sets = _parameter_sets() if parameters is None else [parameters]
+    sets = _parameter_sets(special) if parameters is None else [parameters]
 
     def candidates() -> Iterator[ProductPlan]:
         for chosen in sets:
@@ -148,11 +152,11 @@ def plan_score(
     return _cheapest(candidates(), precision, f"scores of {shoppers} shoppers on {items} items")
 
 
-def _parameter_sets() -> Iterator[ParameterSet]:
+def _parameter_sets(special: bool = True) -> Iterator[ParameterSet]:
     for degree in RING_DEGREES:
-        room = MODULUS_BITS_128[degree] - SPECIAL_PRIME_BITS
+        room = MODULUS_BITS_128[degree] - (SPECIAL_PRIME_BITS if special else 0)
         for count in range(1, min(MOST_PRIMES, room // DATA_PRIME_BITS) + 1):
-            yield ParameterSet.with_data_primes(degree, count)
+            yield ParameterSet.with_data_primes(degree, count, special=special)
 
 
 def _modulus_bits(parameters: ParameterSet, level: int) -> int:

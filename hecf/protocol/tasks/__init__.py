@@ -11,6 +11,9 @@
                                concealed scores  ------->  decrypt, gate ----->  top k
     vector_r         ------->  sum over r with weights
                                encrypted sum     ------->  decrypt, gate ----->  the sum
+    own shoppers,
+    own key          ------->  score on the items <----------------------------- of an owner
+                     <-------  concealed scores, to be decrypted at home
 
 The Gram task follows from the terms; every other task is declared by a retailer. All parties
 compute its identifier for themselves from terms, plan and parameters.
@@ -19,6 +22,7 @@ compute its identifier for themselves from terms, plan and parameters.
 from hecf.protocol.tasks.gram import GRAM_PRECISION, GramTask, gram_plan
 from hecf.protocol.tasks.identity import Part
 from hecf.protocol.tasks.parameters import agreed_fingerprint, has_gram_task, key_parameters
+from hecf.protocol.tasks.query import KEY, QueryTask
 from hecf.protocol.tasks.score import (
     EMBEDDING_BOUND,
     MODEL,
@@ -29,13 +33,16 @@ from hecf.protocol.tasks.score import (
 )
 from hecf.protocol.tasks.summation import MOST_VALUES, TOTAL, SumTask
 
-Task = GramTask | ScoreTask | SumTask
-DeclaredTask = ScoreTask | SumTask
+Task = GramTask | ScoreTask | QueryTask | SumTask
+ReleasedTask = GramTask | ScoreTask | SumTask
+"""Tasks whose results a key holder decrypts and releases."""
+DeclaredTask = ScoreTask | QueryTask | SumTask
 """Tasks that a retailer declares."""
 
 __all__ = [
     "EMBEDDING_BOUND",
     "GRAM_PRECISION",
+    "KEY",
     "MODEL",
     "MOST_ITEMS",
     "MOST_VALUES",
@@ -45,6 +52,8 @@ __all__ = [
     "DeclaredTask",
     "GramTask",
     "Part",
+    "QueryTask",
+    "ReleasedTask",
     "ScoreTask",
     "SumTask",
     "Task",

@@ -12,7 +12,7 @@ from hecf.he.product.plan import ProductPlan
 from hecf.he.product.planner import plan_score
 from hecf.protocol.tasks.gram import gram_plan
 from hecf.protocol.tasks.identity import Part, check_retailer, digest
-from hecf.protocol.terms import BLINDED, Terms
+from hecf.protocol.terms import BLINDED, OWN_KEY, Terms
 
 SCORE_PRECISION = 2.0**-20
 """Largest standard deviation of a released score, where item columns have 1-norm 1."""
@@ -42,7 +42,8 @@ class ScoreTask:
     Raises
     ------
     InvalidInput
-        If the target is no retailer of the coalition or the rows are not in the directory.
+        If the terms agree on queries, the target is no retailer of the coalition or the rows are
+        not in the directory.
 
     Security
     --------
@@ -57,6 +58,8 @@ class ScoreTask:
 
     def __post_init__(self) -> None:
         check_retailer(self.terms, self.target)
+        if self.terms.topology == OWN_KEY:
+            raise InvalidInput("the terms agree on queries instead of scores", got=OWN_KEY)
         if not self.terms.top_k <= self.items <= MOST_ITEMS:
             raise InvalidInput(
                 "the catalogue has an unsuitable size",

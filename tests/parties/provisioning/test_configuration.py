@@ -226,7 +226,6 @@ factors = 8 => factors = 0 :: factors | got 0 | 1 to 1024
 ridge = 1 => ridge = nan :: coalition.ridge | nan | finite
 "clear" => "rot13" :: coalition.scheme | 'rot13' | 'ckks', 'paillier' or 'clear'
 "coalition-key" => "threshold" :: topology | not built | got 'threshold' | coalition-key
-"coalition-key" => "own-key" :: topology | in the library | got 'own-key' | coalition-key
 "coalition-key" => "shared" :: topology | got 'shared' | coalition-key
 name = "loyal" => name = {} :: coalition.name | {} | string
 path = "members.csv" => :: members.source | none of them | source or path or most_shoppers
