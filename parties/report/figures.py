@@ -8,7 +8,7 @@ durations                 three digits: ``6.48 ms``, ``113 s``
 ratios                    three digits: ``3.44``, ``0.00122``; a mark as it was agreed: ``8``
 seconds                   two decimals: ``11.10 s``, or ``0 s``, or ``<0.01 s``
 bytes                     three digits and a decimal unit: ``19.8 MB``, and all digits
-counts                    thousands separated by commas: ``674,946``
+counts                    thousands separated by commas: ``674,946``; on an axis ``675k``
 small quantities          two digits and a power of ten: ``1.7 × 10⁻⁴``
 shares                    two decimals: ``99.98 %``; 100 and 0 only if exact
 ========================  ==========================================================
@@ -104,6 +104,14 @@ def mark(value: float) -> str:
 def count(value: int) -> str:
     """Write a whole number."""
     return f"{int(_finite(value)):,}"
+
+
+def short(value: int) -> str:
+    """Write a whole number where there is little room."""
+    for factor, unit in ((1_000_000, "M"), (1000, "k")):
+        if _finite(value) >= factor:
+            return f"{value / factor:.3g}{unit}"
+    return count(value)
 
 
 def size(value: int) -> str:

@@ -66,17 +66,18 @@ def _chart(curve: Mapping[str, Any]) -> Markup:
         return f"{_HEIGHT * (1 - spent.place(seconds)):.1f}"
 
     shapes: list[Content] = []
+    labels: list[Content] = []
     for tick in spent.ticks(_MOST_TICKS):
         at = up(tick)
         shapes.append(tag("line", x1="0%", x2="100%", y1=at, y2=at, class_="track"))
         label = figures.duration(tick).replace(".00", "").replace(".0", "")
-        shapes.append(tag("text", label, x="100%", y=f"{float(at) - 5:.1f}", text_anchor="end"))
+        labels.append(tag("text", label, x="0%", y=f"{float(at) - 5:.1f}", class_="over"))
     below = f"{_HEIGHT + 20:.0f}"
     for number, point in enumerate(points):
         # The outer labels end where the axis does, so that they stay on a narrow page.
         anchor = "start" if not number else "end" if point is points[-1] else "middle"
-        at, label = sizes.across(point["size"]), figures.count(point["size"])
-        shapes.append(tag("text", label, x=at, y=below, text_anchor=anchor))
+        at, label = sizes.across(point["size"]), figures.short(point["size"])
+        labels.append(tag("text", label, x=at, y=below, text_anchor=anchor))
     for party, style in STYLES.items():
         for first, second in pairwise(points):
             place = {
@@ -90,6 +91,7 @@ def _chart(curve: Mapping[str, Any]) -> Markup:
             dot(sizes.across(point["size"]), up(point["seconds"][party]), "5", style)
             for point in points
         ]
+    shapes += labels
     spoken = "; ".join(
         f"{title}: "
         + ", ".join(

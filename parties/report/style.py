@@ -100,6 +100,7 @@ figcaption { color: var(--muted); font-size: 0.88rem; margin-top: 0.7rem; max-wi
 .gain { stroke: var(--accent); stroke-width: 3; opacity: 0.45; }
 .tick { stroke: var(--line); }
 .chart text { fill: var(--muted); font-size: 12px; }
+.chart .over { paint-order: stroke; stroke: var(--page); stroke-width: 4; }
 .popularity { fill: var(--page); stroke: var(--other); stroke-width: 2.5; }
 .clear { fill: none; stroke: var(--ink); stroke-width: 1.5; }
 .encrypted { fill: var(--accent); }

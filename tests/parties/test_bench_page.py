@@ -174,6 +174,9 @@ def test_results_are_not_changed() -> None:
         (figures.ratio(3e-7), "3.0 × 10⁻⁷"),
         (figures.mark(8.0), "8"),
         (figures.mark(1 / 2000), "0.0005"),
+        (figures.short(16), "16"),
+        (figures.short(30_000), "30k"),
+        (figures.short(1_000_000), "1M"),
     ],
 )
 def test_figures_are_written_as_documented(written: str, expected: str) -> None:
