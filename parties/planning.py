@@ -13,8 +13,8 @@ from hecf.errors import ConfigurationError
 from hecf.he.explain import explain
 from hecf.he.product.plan import GRAM, SCORE
 from hecf.he.product.planner import plan_gram, plan_score
-from hecf.he.similarity.plan import PUBLIC_KEY, SIMILARITY
-from hecf.he.similarity.planner import plan_similarity
+from hecf.he.similar_rows import plan_similar_rows
+from hecf.he.similarity.plan import SIMILARITY
 from hecf.he.summation.plan import SUM
 from hecf.he.summation.planner import plan_sum
 from hecf.he.work import Plan
@@ -58,12 +58,8 @@ def plan(request: Request) -> Plan:
     if request.operation == GRAM:
         return plan_gram(rows=request.shoppers, left=request.left, right=request.right, **common)
     if request.operation == SIMILARITY:
-        return plan_similarity(
-            inner=request.factors,
-            left=request.left,
-            right=request.right,
-            encryption=PUBLIC_KEY,
-            **common,
+        return plan_similar_rows(
+            inner=request.factors, left=request.left, right=request.right, **common
         )
     if request.operation == SCORE:
         return plan_score(

@@ -180,7 +180,7 @@ class Coalition:
         Raises
         ------
         InvalidInput
-            If there is no such retailer or shopper.
+            If there is no such retailer or shopper, or the two retailers are the same.
         ReleaseRefused
             If more is asked for than the terms release.
         """
@@ -191,5 +191,5 @@ class Coalition:
         mine, theirs = models[source].user_directions, models[target].user_directions
         if users.dtype.kind not in "iu" or not ((users >= 0) & (users < len(mine))).all():
             raise InvalidInput("userid is out of range", expected=f"0 to {len(mine) - 1}")
-        ids, scores = most_similar_rows(self.terms, mine[users], theirs, N)
+        ids, scores = most_similar_rows(self.terms, source, target, mine[users], theirs, N)
         return (ids[0], scores[0]) if np.ndim(userid) == 0 else (ids, scores)

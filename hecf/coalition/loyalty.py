@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from hecf.coalition.cross_retailer import CrossRetailerModel
 from hecf.coalition.loading import loaded, user_items_of
 from hecf.coalition.services import LocalServices
-from hecf.coalition.similarity import most_similar_rows, unit_rows
+from hecf.coalition.similarity import most_similar_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.data.user_items import UserItems
 from hecf.errors import InvalidInput
+from hecf.he.similarity.plan import normalise_rows
 from hecf.measure import Measurements
 from hecf.models import CrossRetailerRidge, LocalEmbedding
 from hecf.models.cross_ridge import Blocks
@@ -269,11 +270,11 @@ class LoyaltyCoalition:
         blocks = models[source].blocks
         found = blocks.get((source, target))
         block = blocks[target, source].T if found is None else found
-        mine = unit_rows(models[source].embedding.items.T[items]) @ block
+        mine = normalise_rows(models[source].embedding.items.T[items]) @ block
         # A product of orthonormal columns does not lengthen a row, but its noise can.
         mine /= np.maximum(1.0, np.linalg.norm(mine, axis=1, keepdims=True))
-        theirs = unit_rows(models[target].embedding.items.T)
-        ids, scores = most_similar_rows(self.terms, mine, theirs, N)
+        theirs = normalise_rows(models[target].embedding.items.T)
+        ids, scores = most_similar_rows(self.terms, source, target, mine, theirs, N)
         return (ids[0], scores[0]) if np.ndim(itemid) == 0 else (ids, scores)
 
     def _blocks(self, terms: Terms, rows: Mapping[str, Float]) -> Blocks:

@@ -26,6 +26,8 @@ from hecf.rpc.store import BlockStore
 
 Result = TypeVar("Result")
 PATIENCE_SECONDS = 600.0
+TILE_MEMORY = 1 << 32
+"""Bytes for the tiles of a similarity, which a panel of 8192 rows and columns fits."""
 
 
 class LocalServices:
@@ -51,7 +53,7 @@ class LocalServices:
         self.node = ComputeNodeService(
             terms,
             blocks,
-            LocalComputer(terms, blocks, secrets.token_bytes),
+            LocalComputer(terms, blocks, secrets.token_bytes, tile_memory=TILE_MEMORY),
             Spool(Path(self._folder.name) / "arriving"),
             patience_seconds=PATIENCE_SECONDS,
         )

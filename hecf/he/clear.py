@@ -20,7 +20,14 @@ from hecf.he.clear_matrices import ClearMatrix, ClearProduct, ClearTile, stripe_
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float, Words, residues, to_words
 from hecf.he.plan import LEFT, MANTISSA_BITS, RIGHT, OperandPlan, check_scheme
-from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model, product_plan
+from hecf.he.product.plan import (
+    GRAM,
+    SCORE,
+    SIMILARITY,
+    ProductPlan,
+    check_item_model,
+    product_plan,
+)
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.scores import Panel
 from hecf.he.streams import MEMORY, check_next, cut, stripes_within
@@ -98,7 +105,7 @@ class ClearEvaluator:
         self, plan: OperandPlan
     ) -> GramAccumulator[ClearMatrix, Float, ClearProduct]:
         """Start ``A' B`` of matrices whose rows arrive in blocks."""
-        planned = _checked(GRAM, plan)
+        planned = _checked(plan, GRAM, SIMILARITY)
         return GramAccumulator(
             planned,
             multiply=lambda left, right: left.values.T @ right.values,
@@ -130,7 +137,12 @@ class ClearEvaluator:
             yield ClearTile(plan, shoppers.first + group, 0, part.T @ items + bias)
 
     def similarity(
-        self, left: ClearMatrix, right: ClearMatrix, *, memory: int = MEMORY
+        self,
+        left: ClearMatrix,
+        right: ClearMatrix,
+        *,
+        memory: int = MEMORY,
+        rows: int | None = None,
     ) -> Iterator[ClearTile]:
         """Compute ``A B'``, one panel a tile."""
         plan = _similarity_plan(left.plan)
@@ -169,7 +181,7 @@ class ClearEvaluator:
     ) -> ClearSumAccumulator:
         """Start the sum of contributions whose stripes arrive in blocks."""
         check_scheme(plan, "clear")
-        planned = plan if isinstance(plan, SumPlan) else _checked(SCORE, plan)
+        planned = plan if isinstance(plan, SumPlan) else _checked(plan, SCORE)
         return ClearSumAccumulator(planned, first, count)
 
 
@@ -234,7 +246,7 @@ def _integers(plan: ProductPlan, values: Float) -> Words:
 
 def _plan(operation: str, operand: ClearMatrix, side: str) -> ProductPlan:
     """Check an operand and return its plan."""
-    plan = _checked(operation, operand.plan)
+    plan = _checked(operand.plan, operation)
     if operand.side != side:
         raise Mismatch("an operand belongs to another side", got=operand.side, expected=side)
     return plan
@@ -248,7 +260,7 @@ def _similarity_plan(plan: OperandPlan) -> SimilarityPlan:
     return plan
 
 
-def _checked(operation: str, plan: OperandPlan) -> ProductPlan:
-    checked = product_plan(plan, operation)
+def _checked(plan: OperandPlan, *operations: str) -> ProductPlan:
+    checked = product_plan(plan, *operations)
     check_scheme(checked, "clear")
     return checked

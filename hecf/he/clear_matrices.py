@@ -13,6 +13,7 @@ from hecf.he.messages import HEADER_BYTES, Kind, header, open_header
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT, RIGHT, OperandPlan
 from hecf.he.product.plan import ProductPlan
+from hecf.he.similarity.matrices import TilePlace
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.streams import parsed, written
 
@@ -112,6 +113,11 @@ class ClearTile:
     row: int
     column: int
     values: Float
+
+    @property
+    def place(self) -> TilePlace:
+        """Where it lies in a similarity: a tile in clear is a whole panel."""
+        return TilePlace(self.row, self.column, 0, len(self.values))
 
     def to_bytes(self) -> bytes:
         """Header, place and little-endian float64 values."""

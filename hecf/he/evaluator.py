@@ -25,7 +25,14 @@ from hecf.he.blinding import BlindedProduct, MaskSeed, check_room, flooding_adde
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
 from hecf.he.modular import Float, Words, centre, reduce_centred, to_words
 from hecf.he.plan import LEFT, OperandPlan, check_parameters
-from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_item_model, product_plan
+from hecf.he.product.plan import (
+    GRAM,
+    SCORE,
+    SIMILARITY,
+    ProductPlan,
+    check_item_model,
+    product_plan,
+)
 from hecf.he.product.tiles import ProductTile, assembled, bias_words, encoded_items, tile_groups
 from hecf.he.sampling import RandomBytes
 from hecf.he.similarity.evaluator import MEMORY as SIMILARITY_MEMORY
@@ -68,7 +75,7 @@ class CkksEvaluator:
     def gram_accumulator(
         self, plan: OperandPlan
     ) -> GramAccumulator[EncryptedMatrix, Words, EncryptedProduct]:
-        """Start ``A' B`` of matrices whose rows arrive in blocks.
+        """Start ``A' B`` of matrices whose rows arrive in blocks: a Gram block or a similarity.
 
         Memory is that of two results and of the blocks that are added.
 
@@ -77,7 +84,7 @@ class CkksEvaluator:
         Mismatch
             If the plan is for another operation, scheme or parameters.
         """
-        planned = self._check(GRAM, plan)
+        planned = self._check(plan, GRAM, SIMILARITY)
         return GramAccumulator(
             planned,
             multiply=lambda left, right: kernels.multiply(left.words, right.words, planned.primes),
@@ -132,7 +139,7 @@ class CkksEvaluator:
         if isinstance(plan, SumPlan):
             self._check_key(plan)
             return CkksSumAccumulator(plan, first, count)
-        return CkksSumAccumulator(self._check(SCORE, plan), first, count)
+        return CkksSumAccumulator(self._check(plan, SCORE), first, count)
 
     def score(self, shoppers: EncryptedMatrix, items: Float, bias: Float) -> EncryptedProduct:
         """Score summed encrypted shoppers on plaintext items.
@@ -187,11 +194,16 @@ class CkksEvaluator:
         return self._score_tiles(plan, shoppers, items, bias, tile_groups(plan, memory))
 
     def similarity(
-        self, left: EncryptedRows, right: EncryptedRows, *, memory: int = SIMILARITY_MEMORY
+        self,
+        left: EncryptedRows,
+        right: EncryptedRows,
+        *,
+        memory: int = SIMILARITY_MEMORY,
+        rows: int | None = None,
     ) -> Iterator[EncryptedTile]:
         """Compute ``A B'`` tile by tile; see :class:`SimilarityEvaluator`."""
         evaluator = SimilarityEvaluator(self._public_key, self._random, memory=memory)
-        return evaluator.evaluate(left, right)
+        return evaluator.evaluate(left, right, rows=rows)
 
     def _score_tiles(
         self,
@@ -294,13 +306,13 @@ class CkksEvaluator:
 
     def _plan(self, operation: str, operand: EncryptedMatrix, side: str) -> ProductPlan:
         """Check an operand and return its plan."""
-        plan = self._check(operation, operand.plan)
+        plan = self._check(operand.plan, operation)
         if operand.side != side:
             raise Mismatch("an operand belongs to another side", got=operand.side, expected=side)
         return plan
 
-    def _check(self, operation: str, plan: OperandPlan) -> ProductPlan:
-        checked = product_plan(plan, operation)
+    def _check(self, plan: OperandPlan, *operations: str) -> ProductPlan:
+        checked = product_plan(plan, *operations)
         self._check_key(checked)
         return checked
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hecf.he.parameters import MODULUS_BITS_128
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.product.plan import GRAM
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.summation.plan import SumPlan
 from hecf.he.work import Calibration, Plan
@@ -64,7 +63,7 @@ def _ciphertexts(plan: Plan) -> dict[str, int]:
         return {**counts, "result": pairs}
     groups, blocks = plan.operand_shape(LEFT)[:2]
     counts = {"left": groups * blocks}
-    if plan.operation == GRAM:
+    if RIGHT in plan.encrypted_sides:
         right, rows = plan.operand_shape(RIGHT)[:2]
         counts["right"] = right * rows
     return {**counts, "result": plan.constant_shape[0] * plan.constant_shape[1]}

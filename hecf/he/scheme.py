@@ -16,6 +16,7 @@ from hecf.he.paillier.scheme import PaillierScheme
 from hecf.he.plan import OperandPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
+from hecf.he.similarity.matrices import TilePlace
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.scores import Panel
 from hecf.he.streams import MEMORY, Source
@@ -31,6 +32,15 @@ class Serialised(Protocol):
 
     def to_bytes(self) -> bytes:
         """Return the bytes that travel."""
+        ...
+
+
+class Tile(Serialised, Protocol):
+    """Some rows of one panel of a similarity."""
+
+    @property
+    def place(self) -> TilePlace:
+        """Where it lies."""
         ...
 
 
@@ -168,7 +178,9 @@ class StreamingEvaluator(Evaluator, Protocol):
         """Score a block of summed contributions, tile by tile."""
         ...
 
-    def similarity(self, left: Any, right: Any, *, memory: int = MEMORY) -> Iterator[Serialised]:
+    def similarity(
+        self, left: Any, right: Any, *, memory: int = MEMORY, rows: int | None = None
+    ) -> Iterator[Tile]:
         """Compute ``A B'`` of two operands, or of stripes of them, tile by tile."""
         ...
 

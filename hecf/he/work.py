@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from hecf.errors import ParameterError
 from hecf.he.plan import LEFT, RIGHT
-from hecf.he.product.plan import GRAM, ProductPlan
+from hecf.he.product.plan import SCORE, ProductPlan
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.planner import multiply_adds
 from hecf.he.summation.plan import SumPlan
@@ -104,13 +104,13 @@ def _product_work(plan: ProductPlan) -> Work:
     groups, others = plan.constant_shape[:2]
     components = 1 + plan.tail_shape[2]
     results = groups * others * degree * level
-    columns = (2 if plan.operation == GRAM else 1) * others
+    columns = len(plan.encrypted_sides) * others
     rows = plan.packing.blocks(plan.inner)
     products = 2 * groups * columns * rows * degree * level
     encrypted = sum(math.prod(plan.operand_shape(side)) for side in plan.encrypted_sides)
     return Work(
         encrypt=plan.summands * encrypted,
-        prepare=0 if plan.operation == GRAM else rows * others * degree * level,
+        prepare=rows * others * degree * level if plan.operation == SCORE else 0,
         multiply=products,
         # An encryption of zero has two components, whatever the result has.
         conceal=2 * results,

@@ -203,3 +203,23 @@ class ReleasePolicy:
                 got=(self.statistical_bits, self.releases),
                 expected="at least 1 bit and 1 release",
             )
+
+    def check_similar(self, count: int, rows: int) -> None:
+        """Refuse to release the `count` most similar of some rows.
+
+        Raises
+        ------
+        ReleaseRefused
+            If more is asked for than `top_k` or than half of the rows, or there are fewer rows
+            than agreed.
+        """
+        if count > self.top_k:
+            raise ReleaseRefused(
+                "more similar rows are asked for than agreed", got=count, expected=self.top_k
+            )
+        # The best of nearly all rows would be the whole matrix.
+        least = max(2 * count, self.minimum_rows)
+        if rows < least:
+            raise ReleaseRefused(
+                "the best are chosen from too few rows", got=rows, expected=f"at least {least}"
+            )

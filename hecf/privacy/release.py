@@ -21,8 +21,8 @@ from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
 from hecf.he.paillier.plan import PaillierSumPlan
-from hecf.he.paillier.product_plan import SIMILARITY, PaillierProductPlan
-from hecf.he.product.plan import GRAM, SCORE, ProductPlan
+from hecf.he.paillier.product_plan import PaillierProductPlan
+from hecf.he.product.plan import GRAM, SCORE, SIMILARITY, ProductPlan
 from hecf.he.sampling import RandomBytes, gaussian
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.scores import Panel, TopSimilar, top_similar
@@ -88,23 +88,36 @@ class ReleaseGate:
         return np.asarray((exact + noise) / grid, dtype=np.float64)
 
     def top_scores(
-        self, decrypted: Decrypted[ProductPlan] | Decrypted[PaillierProductPlan]
+        self,
+        decrypted: Decrypted[ProductPlan] | Decrypted[PaillierProductPlan],
+        n: int | None = None,
     ) -> TopScores:
-        """Release the best items of every shopper, or the most similar rows under Paillier.
+        """Release the best items of every shopper, or the most similar of packed rows.
+
+        Parameters
+        ----------
+        decrypted : Decrypted
+        n : int, optional
+            How many, if they are fewer than agreed.
 
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation, its plan floods less than agreed, scores are
-            agreed to leave under a mask, or similar rows are chosen from too few.
+            If the result is of another operation, its plan floods less than agreed, more is asked
+            for than agreed, scores are agreed to leave under a mask, or similar rows are chosen
+            from too few.
         """
         self._check(decrypted.plan, SCORE, SIMILARITY)
         if self._policy.blinded and decrypted.plan.operation == SCORE:
             raise ReleaseRefused("scores are agreed to leave under a mask")
+        k = min(self._policy.top_k if n is None else n, decrypted.plan.right)
         if decrypted.plan.operation == SIMILARITY:
-            self._check_rows(decrypted.plan.right, self._policy.minimum_rows)
+            self._policy.check_similar(k, decrypted.plan.right)
+        elif k > self._policy.top_k:
+            raise ReleaseRefused(
+                "more items are asked for than agreed", got=k, expected=self._policy.top_k
+            )
         scores = self._flooded(decrypted.plan, decrypted.unwrap())
-        k = min(self._policy.top_k, scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return TopScores(order.astype(np.int32), np.take_along_axis(scores, order, axis=1))
 
@@ -169,12 +182,7 @@ class ReleaseGate:
         InvalidInput, Mismatch
             As :func:`hecf.he.similarity.scores.top_similar`.
         """
-        if n > self._policy.top_k:
-            raise ReleaseRefused(
-                "more similar rows are asked for than agreed", got=n, expected=self._policy.top_k
-            )
-        # The best of nearly all rows would be the whole matrix.
-        self._check_rows(plan.right, max(2 * n, self._policy.minimum_rows))
+        self._policy.check_similar(n, plan.right)
         if plan.releases == 0:
             raise ReleaseRefused("an own-key similarity is released to nobody")
         self._check_flooding(plan)
@@ -204,12 +212,6 @@ class ReleaseGate:
         # tell of the key, so there is nothing to flood.
         if not isinstance(plan, PaillierProductPlan):
             self._check_flooding(plan)
-
-    def _check_rows(self, rows: int, least: int) -> None:
-        if rows < least:
-            raise ReleaseRefused(
-                "the best are chosen from too few rows", got=rows, expected=f"at least {least}"
-            )
 
     def _check_flooding(self, plan: ProductPlan | SimilarityPlan) -> None:
         agreed = (self._policy.statistical_bits, self._policy.releases)

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from hecf.errors import Mismatch, UnknownTask
+from hecf.errors import LimitExceeded, Mismatch, UnknownTask
 from hecf.he.blinding import SEED_BYTES, MaskSeed
 from hecf.he.paillier.plan import PaillierSumPlan
-from hecf.he.plan import LEFT, RIGHT
+from hecf.he.plan import LEFT, RIGHT, OperandPlan
 from hecf.he.product.item_model import ItemModel
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import Evaluator, Scheme, Serialised, StreamingEvaluator, StreamingScheme
+from hecf.he.similarity.evaluator import MEMORY as TILE_MEMORY
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.streams import MEMORY, Source, chunks_of
 from hecf.he.summation.plan import SumPlan
-from hecf.protocol.tasks import KEY, MODEL, GramTask, Part, QueryTask, ScoreTask, SumTask, Task
+from hecf.protocol.tasks import (
+    KEY,
+    MODEL,
+    GramTask,
+    Part,
+    QueryTask,
+    ScoreTask,
+    SimilarityTask,
+    SumTask,
+    Task,
+    result_name,
+    tile_rows,
+)
 
 ReadPart = Callable[[Part], Iterable[bytes]]
 """Reads a contribution in chunks."""
@@ -84,6 +98,21 @@ def parts_of(task: Task, result: str) -> list[Part]:
     return task.parts
 
 
+def computed_with(task: Task, result: str) -> list[str]:
+    """Return the results that are computed in one go with a result.
+
+    Those are all results of a similarity: tiles of one panel share the encryptions of zero that
+    conceal it, so none of them is ever computed alone.
+
+    Raises
+    ------
+    UnknownTask
+        If the task has no such result.
+    """
+    parts_of(task, result)
+    return task.results if isinstance(task, SimilarityTask) else [result]
+
+
 @dataclass(frozen=True, repr=False)
 class Masked:
     """A blinded result as the node keeps it: in one piece with the seed of its mask.
@@ -147,7 +176,7 @@ def compute(
     UnknownTask
         If the task has no such result.
     Mismatch
-        If a contribution is missing.
+        If a contribution is missing, or results of the task are tiles; see :func:`compute_tiles`.
     LimitExceeded
         If the memory is too small for one block.
     """
@@ -160,8 +189,10 @@ def compute(
         return _sum_of_wholes(plan, weights, read, scheme, evaluator)
     # Every other plan is of a scheme that works in blocks.
     form, streaming = cast(StreamingScheme, scheme), cast(StreamingEvaluator, evaluator)
-    if isinstance(task, GramTask):
-        return _gram(task, parts, read, form, streaming, memory)
+    if isinstance(plan, SimilarityPlan):
+        raise Mismatch("a panel is computed tile by tile")
+    if isinstance(task, GramTask | SimilarityTask):
+        return _product(plan, parts, read, form, streaming, memory)
     if isinstance(task, QueryTask):
         return _answer(task, read, form, random, memory)
     total = _added(plan, weights, read, form, streaming, memory)
@@ -187,17 +218,68 @@ def _answer(
     return answerer.drown(answerer.score(shoppers, model.items, model.bias))
 
 
-def _gram(
-    task: GramTask,
+def compute_tiles(
+    task: SimilarityTask,
+    read: ReadPart,
+    scheme: StreamingScheme,
+    evaluator: StreamingEvaluator,
+    *,
+    memory: int = MEMORY,
+    tile_memory: int = TILE_MEMORY,
+) -> Iterator[tuple[str, Serialised]]:
+    """Compute every tile of a similarity, for the node's store.
+
+    Parameters
+    ----------
+    task : SimilarityTask
+    read : callable
+        Returns the bytes of a contribution, chunk by chunk.
+    memory : int
+        Bytes to use for the blocks of each contribution.
+    tile_memory : int
+        Bytes to use for the tiles in work and what conceals them.
+
+    Yields
+    ------
+    result : str
+        One of ``task.results``, each of them once.
+    tile : Serialised
+
+    Raises
+    ------
+    LimitExceeded
+        If the memory is too small for a stripe or a tile.
+    Mismatch
+        If the task's rows are packed; see :func:`compute`.
+    """
+    plan, expected = task.plan, set(task.results)
+    if not isinstance(plan, SimilarityPlan):
+        raise Mismatch("packed rows have no tiles")
+    left_part, right_part = task.parts
+    for left in scheme.blocks(plan, LEFT, read(left_part), memory=memory):
+        for right in scheme.blocks(plan, RIGHT, read(right_part), memory=memory):
+            for tile in evaluator.similarity(left, right, memory=tile_memory, rows=tile_rows(plan)):
+                name = result_name(tile.place)
+                if name not in expected:
+                    # The evaluator makes smaller tiles in less memory; the agreed ones are fixed.
+                    raise LimitExceeded(
+                        "the memory is too small for a tile of the similarity",
+                        got=f"{tile_memory} bytes",
+                    )
+                yield name, tile
+
+
+def _product(
+    plan: OperandPlan,
     parts: list[Part],
     read: ReadPart,
     scheme: StreamingScheme,
     evaluator: StreamingEvaluator,
     memory: int,
 ) -> Serialised:
-    accumulator = evaluator.gram_accumulator(task.plan)
+    accumulator = evaluator.gram_accumulator(plan)
     share = memory // len(parts)
-    readers = [scheme.blocks(task.plan, side, read((n, side)), memory=share) for n, side in parts]
+    readers = [scheme.blocks(plan, side, read((n, side)), memory=share) for n, side in parts]
     for left, right in zip(*readers, strict=True):
         accumulator.add(left, right)
     product: Serialised = accumulator.finish()

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from hecf.he.blinding import MaskSeed
+from hecf.he.similarity.scores import TopSimilar
 from hecf.protocol.computation import Computed
 from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum
-from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
+from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.protocol.terms import Terms
 
 
@@ -84,4 +85,8 @@ class KeyHolder(Protocol):
 
     def release_sum(self, task: SumTask) -> ReleasedSum:
         """Wait for a released sum (its recipients only)."""
+        ...
+
+    def release_similar(self, task: SimilarityTask) -> TopSimilar:
+        """Wait for the most similar rows (the task's declarer only)."""
         ...

@@ -24,8 +24,9 @@ from hecf.he.messages import (
 )
 from hecf.he.modular import Float
 from hecf.he.plan import WORD_BYTES
+from hecf.he.similarity.scores import TopSimilar
 from hecf.privacy.release import TopScores
-from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
+from hecf.protocol.tasks import GramTask, ScoreTask, SimilarityTask, SumTask
 
 
 @dataclass(frozen=True)
@@ -155,3 +156,31 @@ class ReleasedSum:
                 expected=f"at least {task.terms.minimum_contributors}",
             )
         return cls(values, names)
+
+
+def similar_to_bytes(task: SimilarityTask, top: TopSimilar) -> bytes:
+    """Header, positions (int32) and similarities (float64) of the best rows of every row."""
+    parts = (
+        header(Kind.RELEASED_SIMILAR, bytes.fromhex(task.identifier)),
+        np.ascontiguousarray(top.columns, dtype="<i4").tobytes(),
+        np.ascontiguousarray(top.scores, dtype="<f8").tobytes(),
+    )
+    return b"".join(parts)
+
+
+def similar_from_bytes(task: SimilarityTask, data: bytes) -> TopSimilar:
+    """Parse what :func:`similar_to_bytes` wrote.
+
+    Raises
+    ------
+    Mismatch, MalformedMessage
+        If the bytes are for another task, or a position is not of the source's rows.
+    """
+    shape = (task.left, task.count)
+    count = task.left * task.count
+    body = open_header(data, Kind.RELEASED_SIMILAR, bytes.fromhex(task.identifier), 12 * count)
+    columns = np.frombuffer(body[: 4 * count], dtype="<i4").astype(np.int64).reshape(shape)
+    scores = np.frombuffer(body[4 * count :], dtype="<f8").astype(np.float64).reshape(shape)
+    if columns.min() < 0 or columns.max() >= task.right or not np.isfinite(scores).all():
+        raise MalformedMessage("released similarities do not fit the rows of their source")
+    return TopSimilar(columns, scores)

@@ -13,10 +13,17 @@ from hecf.api.v1 import compute_node_pb2_grpc, key_holder_pb2_grpc
 from hecf.api.v1 import key_holder_pb2 as holder_pb2
 from hecf.errors import MalformedMessage, Unavailable
 from hecf.he.blinding import MaskSeed
+from hecf.he.similarity.scores import TopSimilar
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
-from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_from_bytes
-from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
+from hecf.protocol.released import (
+    ReleasedBlocks,
+    ReleasedScores,
+    ReleasedSum,
+    scores_from_bytes,
+    similar_from_bytes,
+)
+from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.counting import CountingChannel
 from hecf.rpc.credentials import TransportIdentity
@@ -241,6 +248,10 @@ class KeyHolderClient(_Client):
     def release_sum(self, task: SumTask) -> ReleasedSum:
         """Wait for a released sum."""
         return ReleasedSum.from_bytes(task, self._release(task))
+
+    def release_similar(self, task: SimilarityTask) -> TopSimilar:
+        """Wait for the most similar rows."""
+        return similar_from_bytes(task, self._release(task))
 
     def _release(self, task: Task) -> bytes:
         request = holder_pb2.ReleaseRequest(

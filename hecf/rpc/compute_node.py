@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from hecf.errors import (
@@ -367,8 +367,8 @@ class ComputeNodeService:
             state = self.state(identifier)
             state.check_running()
             if result not in state.results:
-                digest = self._compute(state, result, active)
-                state = self._change(identifier, lambda current: current.computed(result, digest))
+                digests = self._compute(state, result, active)
+                state = self._change(identifier, lambda current: _noted(current, digests))
         return state, self._store.get(state.results[result])
 
     def close(self) -> None:
@@ -423,13 +423,20 @@ class ComputeNodeService:
         if not tasks.claim(operand, f"{task.identifier} {part[0]} {part[1]}"):
             raise Replayed("the ciphertexts of a contribution were used before")
 
-    def _compute(self, state: TaskState, result: str, active: Active) -> str:
+    def _compute(self, state: TaskState, result: str, active: Active) -> Mapping[str, str]:
         with self._tasks.change() as tasks:
             key = tasks.public_key()
         if key is None:
             raise Mismatch("the key holder has not published the public key")
         with self.measurements.stage("compute"):
             return self._computer.compute(state.task, result, state.used(result), key, active)
+
+
+def _noted(state: TaskState, digests: Mapping[str, str]) -> TaskState:
+    """Return a state that has some more results."""
+    for result, digest in digests.items():
+        state = state.computed(result, digest)
+    return state
 
 
 def _decrypts(party: Party, task: Task) -> bool:

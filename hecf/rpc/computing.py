@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
+from hecf.errors import Unavailable
 from hecf.he.sampling import RandomBytes
-from hecf.he.scheme import scheme_by_name
+from hecf.he.scheme import scheme_by_name, streaming_scheme
+from hecf.he.similarity.evaluator import MEMORY as TILE_MEMORY
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.streams import MEMORY
-from hecf.protocol.computation import compute
+from hecf.protocol.computation import ReadPart, compute, compute_tiles
 from hecf.protocol.contribution import operand_chunks
-from hecf.protocol.tasks import Part, Task, key_parameters
+from hecf.protocol.tasks import Part, SimilarityTask, Task, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.rpc.audit import Audit
 from hecf.rpc.store import BlockStore
@@ -27,8 +30,13 @@ class Computer(Protocol):
         parts: Mapping[Part, str],
         public_key: bytes,
         active: Active = always,
-    ) -> str:
-        """Compute a result from contributions of given digests, store it and return its digest.
+    ) -> Mapping[str, str]:
+        """Compute a result from contributions of given digests, and store it.
+
+        Returns
+        -------
+        mapping of str to str
+            Digests of the results of :func:`hecf.protocol.computation.computed_with` by name.
 
         Raises
         ------
@@ -54,11 +62,11 @@ class AuditedComputer:
         parts: Mapping[Part, str],
         public_key: bytes,
         active: Active = always,
-    ) -> str:
+    ) -> Mapping[str, str]:
         """Compute a result, and take down of which task."""
-        digest = self._computer.compute(task, result, parts, public_key, active)
+        digests = self._computer.compute(task, result, parts, public_key, active)
         self._audit.record("compute", "", task=task.identifier[:16], result=result)
-        return digest
+        return digests
 
 
 class LocalComputer:
@@ -72,16 +80,25 @@ class LocalComputer:
         Source of cryptographically secure bytes.
     memory : int
         Bytes to use for the blocks of contributions.
+    tile_memory : int
+        Bytes to use for the tiles of a similarity and what conceals them.
     """
 
     def __init__(
-        self, terms: Terms, store: BlockStore, random: RandomBytes, *, memory: int = MEMORY
+        self,
+        terms: Terms,
+        store: BlockStore,
+        random: RandomBytes,
+        *,
+        memory: int = MEMORY,
+        tile_memory: int = TILE_MEMORY,
     ) -> None:
         self._scheme = scheme_by_name(terms.scheme)
         self._parameters = key_parameters(terms)
         self._store = store
         self._random = random
         self._memory = memory
+        self._tile_memory = tile_memory
 
     def compute(
         self,
@@ -90,13 +107,15 @@ class LocalComputer:
         parts: Mapping[Part, str],
         public_key: bytes,
         active: Active = always,
-    ) -> str:
-        """Compute a result; once begun it goes on to its end."""
-        evaluator = self._scheme.evaluator(self._parameters, public_key, self._random)
+    ) -> Mapping[str, str]:
+        """Compute a result; once begun it goes on to its end, or to the end of a tile."""
 
         def read(part: Part) -> Iterator[bytes]:
             return operand_chunks(task, part[1], self._store.chunks(parts[part]))
 
+        if isinstance(task, SimilarityTask) and isinstance(task.plan, SimilarityPlan):
+            return self._tiles(task, read, public_key, active)
+        evaluator = self._scheme.evaluator(self._parameters, public_key, self._random)
         computed = compute(
             task,
             result,
@@ -107,4 +126,19 @@ class LocalComputer:
             self._random,
             memory=self._memory,
         )
-        return self._store.put(computed.to_bytes())
+        return {result: self._store.put(computed.to_bytes())}
+
+    def _tiles(
+        self, task: SimilarityTask, read: ReadPart, public_key: bytes, active: Active
+    ) -> Mapping[str, str]:
+        scheme = streaming_scheme(task.terms.scheme)
+        evaluator = scheme.evaluator(self._parameters, public_key, self._random)
+        digests = {}
+        tiles = compute_tiles(
+            task, read, scheme, evaluator, memory=self._memory, tile_memory=self._tile_memory
+        )
+        for name, tile in tiles:
+            if not active():
+                raise Unavailable("the caller has gone")
+            digests[name] = self._store.put(tile.to_bytes())
+        return digests

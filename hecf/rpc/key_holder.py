@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -13,13 +13,21 @@ from hecf.he.blinding import BlindedProduct, BlindedResult
 from hecf.he.keys import SecretBytes
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT
+from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
-from hecf.he.scheme import scheme_by_name
+from hecf.he.scheme import scheme_by_name, streaming_scheme
+from hecf.he.similarity.scores import TopSimilar
 from hecf.measure import Measurements
 from hecf.privacy.release import ReleaseGate
 from hecf.protocol.computation import Computed, parts_of
 from hecf.protocol.ports import ComputeNode
-from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_to_bytes
+from hecf.protocol.released import (
+    ReleasedBlocks,
+    ReleasedScores,
+    ReleasedSum,
+    scores_to_bytes,
+    similar_to_bytes,
+)
 from hecf.protocol.tasks import (
     SCORES,
     TOTAL,
@@ -27,6 +35,7 @@ from hecf.protocol.tasks import (
     QueryTask,
     ReleasedTask,
     ScoreTask,
+    SimilarityTask,
     SumTask,
     Task,
 )
@@ -34,6 +43,9 @@ from hecf.protocol.terms import Terms
 from hecf.rpc.identity import Party
 from hecf.rpc.release_store import MemoryReleaseStore, ReleaseStore
 from hecf.rpc.waiting import Active, Board, always
+
+MEMORY = 1 << 30
+"""Bytes that a release may use for the tiles of a similarity, unless told otherwise."""
 
 
 class Releaser(Protocol):
@@ -51,6 +63,10 @@ class Releaser(Protocol):
         """Release a sum of the vectors of some contributors."""
         ...
 
+    def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
+        """Release the most similar rows, from the task's results in their order."""
+        ...
+
 
 class LocalReleaser:
     """Decrypts in this process.
@@ -62,6 +78,8 @@ class LocalReleaser:
         Of the terms' scheme.
     random : callable
         Source of cryptographically secure bytes.
+    memory : int
+        Bytes to use for the tiles of a similarity.
     """
 
     def __init__(
@@ -70,7 +88,11 @@ class LocalReleaser:
         secret: SecretBytes,
         random: RandomBytes,
         measurements: Measurements | None = None,
+        *,
+        memory: int = MEMORY,
     ) -> None:
+        self._secret = secret
+        self._memory = memory
         self.measurements = measurements or Measurements()
         self._scheme = scheme_by_name(terms.scheme)
         self._decryptor = self._scheme.decryptor(secret)
@@ -107,6 +129,26 @@ class LocalReleaser:
         with self.measurements.stage("release"):
             values = self._gate.total(decrypted, len(contributors))
         return ReleasedSum(values, contributors)
+
+    def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
+        """Decrypt results as they arrive, and release the best rows of every row."""
+        plan = task.plan
+        if isinstance(plan, ProductPlan):
+            return self._packed(task, b"".join(tiles))
+        scheme = streaming_scheme(task.terms.scheme)
+        # Decryption and release take turns, panel by panel.
+        with self.measurements.stage("decrypt"):
+            parsed = (scheme.tile(plan, tile) for tile in tiles)
+            decryptor = scheme.decryptor(self._secret)
+            panels = decryptor.panels(plan, parsed, memory=self._memory)
+            return self._gate.most_similar(plan, panels, task.count)
+
+    def _packed(self, task: SimilarityTask, product: bytes) -> TopSimilar:
+        with self.measurements.stage("decrypt"):
+            decrypted = self._decryptor.decrypt(self._scheme.product(task.plan, product))
+        with self.measurements.stage("release"):
+            top = self._gate.top_scores(decrypted, task.count)
+        return TopSimilar(top.items.astype(np.int64), top.scores)
 
 
 Debit = Callable[[str, int, float], None]
@@ -152,7 +194,7 @@ class KeyHolderService:
         self._lock = threading.Lock()
         self._releasing: dict[str, threading.Lock] = {}
         self.released: dict[str, int] = dict.fromkeys(
-            ("gram numbers", "shopper lists", "masked rows", "sum numbers"), 0
+            ("gram numbers", "shopper lists", "masked rows", "sum numbers", "similarities"), 0
         )
 
     def commit(self, party: Party, identifier: str, side: str, digest: str) -> None:
@@ -210,6 +252,8 @@ class KeyHolderService:
             scores = self._releaser.scores(task, computed.data)
             self.released["masked rows" if task.blinded else "shopper lists"] += len(task.rows)
             return scores_to_bytes(task, scores)
+        if isinstance(task, SimilarityTask):
+            return similar_to_bytes(task, self._similar(task, active))
         computed = self._fetch(task, TOTAL, active)
         present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
         # An exact sum carries no noise of the key; it is entered, and spends nothing of tau. The
@@ -227,6 +271,20 @@ class KeyHolderService:
         blocks = dict(zip(task.pairs, released, strict=True))
         self.released["gram numbers"] += sum(block.size for block in blocks.values())
         return ReleasedBlocks(blocks)
+
+    def _similar(self, task: SimilarityTask, active: Active) -> TopSimilar:
+        first, *rest = task.results
+        begun = self._fetch(task, first, active)
+        self._debit(task.identifier, task.ciphertexts, 0.0)
+
+        def tiles() -> Iterator[bytes]:
+            yield begun.data
+            for result in rest:
+                yield self._fetch(task, result, active).data
+
+        released = self._releaser.similar(task, tiles())
+        self.released["similarities"] += task.left * task.right
+        return released
 
     def _fetch(self, task: ReleasedTask, result: str, active: Active) -> Computed:
         """Fetch a result and compare what it was computed from with the commitments (C19)."""

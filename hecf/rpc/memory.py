@@ -10,11 +10,18 @@ from collections.abc import Iterator
 
 from hecf.errors import Mismatch
 from hecf.he.blinding import MaskSeed
+from hecf.he.similarity.scores import TopSimilar
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
 from hecf.protocol.contribution import Declared
-from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum, scores_from_bytes
-from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SumTask, Task
+from hecf.protocol.released import (
+    ReleasedBlocks,
+    ReleasedScores,
+    ReleasedSum,
+    scores_from_bytes,
+    similar_from_bytes,
+)
+from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.authority import authorise
 from hecf.rpc.compute_node import ComputeNodeService
@@ -173,6 +180,10 @@ class MemoryKeyHolder(_Link):
     def release_sum(self, task: SumTask) -> ReleasedSum:
         """Wait for a released sum."""
         return ReleasedSum.from_bytes(task, self._release(task))
+
+    def release_similar(self, task: SimilarityTask) -> TopSimilar:
+        """Wait for the most similar rows."""
+        return similar_from_bytes(task, self._release(task))
 
     def _release(self, task: Task) -> bytes:
         self._enter("Release")

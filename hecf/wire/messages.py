@@ -14,6 +14,7 @@ from hecf.protocol.tasks import (
     Part,
     QueryTask,
     ScoreTask,
+    SimilarityTask,
     SumTask,
     Task,
     agreed_fingerprint,
@@ -76,6 +77,17 @@ def task_message(task: Task) -> tasks_pb2.Task:
             owner=task.owner, asker=task.asker, shoppers=task.shoppers, items=task.items
         )
         return tasks_pb2.Task(query=query)
+    if isinstance(task, SimilarityTask):
+        similarity = tasks_pb2.SimilarityTask(
+            declarer=task.declarer,
+            label=task.label,
+            source=task.source,
+            left=task.left,
+            right=task.right,
+            inner=task.inner,
+            count=task.count,
+        )
+        return tasks_pb2.Task(similarity=similarity)
     total = tasks_pb2.SumTask(
         declarer=task.declarer,
         label=task.label,
@@ -96,7 +108,7 @@ def task(message: tasks_pb2.Task, terms: Terms) -> Task:
     ------
     MalformedMessage
         If its kind is unknown.
-    InvalidInput, ParameterError
+    InvalidInput, ParameterError, ReleaseRefused
         If it does not fit the terms.
     """
     kind = message.WhichOneof("kind")
@@ -120,6 +132,18 @@ def task(message: tasks_pb2.Task, terms: Terms) -> Task:
             tuple(total.contributors),
             tuple(total.recipients),
             tuple(total.weights),
+        )
+    if kind == "similarity":
+        rows = message.similarity
+        return SimilarityTask(
+            terms,
+            rows.declarer,
+            rows.label,
+            rows.source,
+            rows.left,
+            rows.right,
+            rows.inner,
+            rows.count,
         )
     raise MalformedMessage("a task has an unknown kind")
 

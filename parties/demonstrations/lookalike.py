@@ -18,11 +18,11 @@ from rich.table import Table
 from scipy.sparse import csr_array, vstack
 
 from hecf.coalition import Coalition
-from hecf.coalition.similarity import unit_rows
 from hecf.data import UserItems
 from hecf.data.complete_journey_stores import load_franchises
 from hecf.evaluation import top_overlap
 from hecf.he.scheme import streaming_scheme
+from hecf.he.similarity.plan import normalise_rows
 from hecf.models import top_k
 from hecf.recommenders import PureSVD
 
@@ -72,7 +72,7 @@ def run(scheme: str, progress: Progress) -> dict[str, Any]:
     )
     clear = _nearest(pooled, data, seeds)
     frequent = np.argsort(-data[TARGET].counts.sum(axis=1), kind="stable")[:PLACES]
-    baskets = [unit_rows((later[name] > 0).toarray()) for name in (SOURCE, TARGET)]
+    baskets = [normalise_rows((later[name] > 0).toarray()) for name in (SOURCE, TARGET)]
     alike = baskets[0][seeds] @ baskets[1].T
     return {
         "story": "lookalike",

@@ -15,7 +15,7 @@ from hecf.rpc.spool import Spool
 from hecf.rpc.sqlite_tasks import SqliteTaskStore
 from hecf.rpc.store import BlockStore
 from parties.processes.auditing import audit_path
-from parties.processes.computation_worker import WorkerComputer
+from parties.processes.computation_worker import BLOCK_SHARE, WorkerComputer
 from parties.processes.metrics import Operations
 from parties.provisioning.renewal import IdentityFiles
 from parties.system.worker import WorkerLimits
@@ -40,6 +40,7 @@ def make_service(kit: Kit, store: BlockStore, computer: Computer) -> ComputeNode
         tasks=SqliteTaskStore(kit.state / TASKS, kit.terms),
         task_seconds=kit.configuration.limits.task_seconds,
         patience_seconds=kit.configuration.limits.patience_seconds,
+        memory=WorkerLimits.of(kit).memory_bytes // BLOCK_SHARE,
         measurements=Measurements(),
     )
 

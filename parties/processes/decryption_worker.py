@@ -7,6 +7,7 @@ key nor an exact decryption crosses back.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,26 @@ import numpy as np
 from hecf.api.v1 import tasks_pb2
 from hecf.errors import PermissionDenied
 from hecf.he.modular import Float
+from hecf.he.similarity.scores import TopSimilar
 from hecf.kits.kit import Kit
 from hecf.measure import Measurements
-from hecf.protocol.released import ReleasedScores, ReleasedSum, scores_from_bytes, scores_to_bytes
-from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SumTask, Task
+from hecf.protocol.released import (
+    ReleasedScores,
+    ReleasedSum,
+    scores_from_bytes,
+    scores_to_bytes,
+    similar_from_bytes,
+    similar_to_bytes,
+)
+from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
 from hecf.wire import messages
 from parties.custody.key_epochs import key_store
 from parties.system.worker import Handler, Job, Worker, WorkerLimits
 
 _STAGES = ("decrypt", "release")
+_SHARE = 2
+"""The part of its address space that a worker's panel may fill; libraries and tiles need more."""
 
 
 class WorkerReleaser:
@@ -40,7 +51,8 @@ class WorkerReleaser:
     """
 
     def __init__(self, path: Path, limits: WorkerLimits, measurements: Measurements) -> None:
-        self._worker = Worker(_releasing, (str(path),), limits)
+        memory = str(limits.memory_bytes // _SHARE)
+        self._worker = Worker(_releasing, (str(path), memory), limits)
         self._measurements = measurements
 
     @property
@@ -66,13 +78,17 @@ class WorkerReleaser:
         """Decrypt a sum and release it."""
         return ReleasedSum.from_bytes(task, self._run(task, total, contributors=contributors))
 
+    def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
+        """Decrypt tiles as they arrive, and release the best rows of every row."""
+        return similar_from_bytes(task, self._run(task, b"", tiles))
+
     def close(self) -> None:
         """End the worker."""
         self._worker.close()
 
-    def _run(self, task: Task, data: bytes, **more: Any) -> bytes:
+    def _run(self, task: Task, data: bytes, parts: Iterable[bytes] = (), **more: Any) -> bytes:
         message = messages.task_message(task).SerializeToString().hex()
-        answer = self._worker.run(Job({"task": message, **more}, data))
+        answer = self._worker.run(Job({"task": message, **more}, data, parts))
         for stage in _STAGES:
             seconds = answer.fields.get(stage)
             if isinstance(seconds, float):
@@ -80,9 +96,10 @@ class WorkerReleaser:
         return answer.data
 
 
-def _releasing(path: str) -> Handler:
+def _releasing(path: str, memory: str) -> Handler:
     kit = Kit.load(Path(path))
-    releaser = LocalReleaser(kit.terms, key_store(kit).secret(), secrets.token_bytes)
+    secret = key_store(kit).secret()
+    releaser = LocalReleaser(kit.terms, secret, secrets.token_bytes, memory=int(memory))
 
     def handle(job: Job) -> Job:
         message = tasks_pb2.Task.FromString(bytes.fromhex(job.fields["task"]))
@@ -101,4 +118,6 @@ def _released(releaser: LocalReleaser, task: Task, job: Job) -> bytes:
         return scores_to_bytes(task, releaser.scores(task, job.data))
     if isinstance(task, QueryTask):
         raise PermissionDenied("who asks under its own key decrypts the answer itself")
+    if isinstance(task, SimilarityTask):
+        return similar_to_bytes(task, releaser.similar(task, job.parts))
     return releaser.sum(task, job.data, tuple(job.fields["contributors"])).to_bytes(task)

@@ -14,14 +14,22 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import MappingProxyType
 from typing import Any, Self
 
-from hecf.errors import ConfigurationError, InternalFailure, Unavailable
+from hecf.errors import (
+    ConfigurationError,
+    HecfError,
+    InternalFailure,
+    MalformedMessage,
+    Unavailable,
+)
 from hecf.kits.kit import Kit
 from hecf.rpc.status import error_of, public_error, reason_of
 from hecf.rpc.waiting import Active, always
@@ -38,10 +46,19 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is asked, or answers: fields that JSON can hold, and bytes."""
+    """What a worker is asked, or answers: fields that JSON can hold, and bytes.
+
+    Parameters
+    ----------
+    fields : mapping of str to anything that JSON can hold
+    data : bytes
+    parts : iterable of bytes
+        More of a job, which follows piece by piece while the worker is at it; an answer has none.
+    """
 
     fields: Fields
     data: bytes = b""
+    parts: Iterable[bytes] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fields", MappingProxyType(dict(self.fields)))
@@ -178,9 +195,21 @@ class Worker:
         ended = False
         try:
             _send(connection, job)
+            for part in job.parts:
+                if self._closed or not active():
+                    raise Unavailable("the caller has gone or the party is stopping")
+                if not part:
+                    raise MalformedMessage("a part of a job is empty")
+                if connection.poll():
+                    break
+                connection.send_bytes(part)
+            connection.send_bytes(b"")
             self._wait(connection, active)
             answer = _receive(connection, self._limits.answer_bytes)
             ended = True
+        except HecfError:
+            # What becomes of the parts on their way, such as a party that is missing.
+            raise
         except (EOFError, OSError, ValueError, TypeError, RecursionError):
             raise InternalFailure(TOO_LONG if expired.is_set() else DIED) from None
         finally:
@@ -244,9 +273,11 @@ def _serve(
         # and until then there is nobody to tell.
         try:
             job = _receive(connection, None)
+            parts = iter(partial(connection.recv_bytes, None), b"")
             _limit_processor_time(limits)
-            answer = _done(handle, job)
-            _send(connection, answer)
+            _send(connection, _done(handle, Job(job.fields, job.data, parts)))
+            # A job that ended early leaves parts behind; the last one is empty.
+            deque(parts, maxlen=0)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return
 

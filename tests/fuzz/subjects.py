@@ -34,9 +34,10 @@ from hecf.he.similarity.encryptor import SecretRowEncryptor
 from hecf.he.similarity.evaluator import SimilarityEvaluator
 from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
 from hecf.he.similarity.plan import SECRET_KEY, SimilarityPlan
+from hecf.he.similarity.scores import TopSimilar
 from hecf.privacy.ledger import Ledger
-from hecf.protocol.released import ReleasedSum
-from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SumTask, Task
+from hecf.protocol.released import ReleasedSum, similar_from_bytes, similar_to_bytes
+from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.protocol.terms import OWN_KEY, Terms
 from hecf.rpc.allowed import AllowedCertificate, AllowedCertificates
 from hecf.rpc.audit import START, digest_of, verify
@@ -46,6 +47,7 @@ from hecf.wire import messages as wire
 from hecf.wire import transfer
 
 SUM = SumTask(TERMS, "grocer", "sales", 3, 10.0, 8, TERMS.retailers, ("grocer",))
+SIMILARITY = SimilarityTask(TERMS, "grocer", "items", "florist", 2, 10, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,18 @@ def _encrypted() -> Iterator[tuple[str, Subject]]:
             )
         ),
     )
+    top = TopSimilar(np.array([[0, 9], [3, 4]]), np.array([[0.5, 0.25], [1.0, -1.0]]))
+    yield (
+        "released similarities",
+        Subject(
+            Message(
+                similar_to_bytes(SIMILARITY, top),
+                lambda data: similar_from_bytes(SIMILARITY, data),
+                lambda parsed: similar_to_bytes(SIMILARITY, parsed),
+                lambda parsed: finite(parsed.scores) and 0 <= parsed.columns.min() < 10,
+            )
+        ),
+    )
 
 
 def _paillier() -> Iterator[tuple[str, Subject]]:
@@ -210,6 +224,7 @@ def _wire() -> Iterator[tuple[str, Subject]]:
         ("score", ScoreTask(TERMS, "butcher", (3, 7, 9), 25)),
         ("query", QueryTask(asking, "butcher", "grocer", 5, 25)),
         ("sum", SUM),
+        ("similarity", SIMILARITY),
     )
     for name, task in tasks:
         yield (

@@ -16,8 +16,8 @@ from hecf.he.messages import HEADER_BYTES
 from hecf.he.parameters import MODULUS_BITS_128
 from hecf.he.plan import OperandPlan
 from hecf.he.product.planner import plan_gram, plan_score
-from hecf.he.similarity.plan import PUBLIC_KEY
-from hecf.he.similarity.planner import plan_similarity
+from hecf.he.similar_rows import PACKED_BYTES, plan_similar_rows
+from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.summation.planner import plan_sum
 from hecf.he.work import Calibration, Work, work
 from parties import calibration, planning
@@ -67,9 +67,7 @@ def the_plan_of_a_gram(rows: int = 500) -> OperandPlan:
 
 
 def the_plan_of_a_similarity(left: int = 50) -> OperandPlan:
-    return plan_similarity(
-        scheme="ckks", inner=4, left=left, right=30, encryption=PUBLIC_KEY, **STRENGTH
-    )
+    return plan_similar_rows(scheme="ckks", inner=4, left=left, right=30, **STRENGTH)
 
 
 def the_plan_of_a_score(items: int = 90) -> OperandPlan:
@@ -157,7 +155,8 @@ RATES = Calibration(
     [
         ("gram", RATES.product),
         ("score", RATES.product),
-        ("similarity", RATES.similarity),
+        ("similarity", RATES.product),
+        ("similarity --left 3000 --right 3000", RATES.similarity),
         ("sum", RATES.summation),
     ],
 )
@@ -166,12 +165,14 @@ def test_a_stored_calibration_gives_seconds_of_its_operation(tmp_path, operation
     calibration.store(RATES)
     assert calibration.load() == RATES
     out = tmp_path / "plan.json"
-    options = ["--operation", operation, "--precision", "1e-3", "--releases", "4"]
-    result = run("plan", *options, "--json", str(out))
+    options = ["--precision", "1e-3", "--releases", "4", "--json", str(out)]
+    result = run("plan", "--operation", *operation.split(), *options)
     assert result.exit_code == 0, result.output
     assert "expected seconds, key holder" in result.output
     found = json.loads(out.read_text())
-    plan = planning.plan(planning.Request(**{**DEFAULTS, "operation": operation}))
+    name, *_ = operation.split()
+    sizes = {"left": 3000, "right": 3000} if "3000" in operation else {}
+    plan = planning.plan(planning.Request(**{**DEFAULTS, **sizes, "operation": name}))
     assert plan.fingerprint.hex() == found["fingerprint"]
     units, seconds = work(plan), found["expected_seconds"]
     assert math.isclose(seconds["encrypt"], units.encrypt * rates.encrypt / 1e6)
@@ -243,12 +244,26 @@ def test_work_counts_every_word():
     assert work(score).decrypt == work(score).conceal
 
 
+def test_few_similar_rows_are_packed_while_the_result_is_small():
+    packed = the_plan_of_a_similarity(50)
+    assert not isinstance(packed, SimilarityPlan)
+    # A panel of the same rows has over a gigabyte in this ring.
+    assert packed.result_bytes < 1 << 20
+    sizes = [2**power for power in range(6, 20)]
+    plans = [the_plan_of_a_similarity(size) for size in sizes]
+    last = [isinstance(plan, SimilarityPlan) for plan in plans].index(True)
+    assert last > 0
+    assert all(plan.result_bytes <= PACKED_BYTES for plan in plans[:last])
+    assert all(isinstance(plan, SimilarityPlan) for plan in plans[last:])
+
+
 def test_work_of_a_similarity_grows_with_its_panels():
-    large = the_plan_of_a_similarity(40_000)
+    large = the_plan_of_a_similarity(400_000)
+    assert isinstance(large, SimilarityPlan)
     degree, level, blocks = large.parameters.ring_degree, large.level, large.blocks("left")
     assert blocks > 1
-    assert work(large).conceal == level * degree * (40_000 + 30 * blocks)
-    stacked = degree * blocks + 40_000
+    assert work(large).conceal == level * degree * (400_000 + 30 * blocks)
+    stacked = degree * blocks + 400_000
     assert work(large).decrypt == level * degree * (stacked + 30 * blocks)
     results = level * stacked * (degree + 30)
     # Four products and one reduction, which counts as 16 of them.

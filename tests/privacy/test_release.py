@@ -14,6 +14,7 @@ from hecf.errors import ReleaseRefused
 from hecf.he import sampling
 from hecf.he.keys import Decrypted
 from hecf.he.product.plan import ProductPlan
+from hecf.he.product.planner import plan_packed_similarity
 from hecf.he.similarity.planner import plan_similarity
 from hecf.he.similarity.scores import Panel
 from hecf.he.summation.planner import plan_sum
@@ -211,6 +212,34 @@ def test_more_similar_rows_than_agreed_are_refused() -> None:
     assert gate().most_similar(plan, [panel], 7).columns.shape == (30, 7)
     with pytest.raises(ReleaseRefused, match=r"more similar rows .* got 8, expected 7"):
         gate().most_similar(plan, [panel], 8)
+
+
+def test_packed_similar_rows_are_released_under_the_same_rules() -> None:
+    plan = plan_packed_similarity(
+        scheme="ckks",
+        inner=4,
+        left=30,
+        right=20,
+        precision=1e-3,
+        statistical_bits=30,
+        releases=4,
+    )
+    exact = np.random.default_rng(3).uniform(-1, 1, (30, 20))
+    decrypted = Decrypted(plan, exact)
+    top = gate().top_scores(decrypted, 3)
+    best = -np.sort(-exact, axis=1)[:, :3]
+    np.testing.assert_allclose(top.scores, best, rtol=0, atol=8 * plan.flooding)
+    assert not np.array_equal(top.scores, best)
+    with pytest.raises(ReleaseRefused, match=r"more similar rows .* got 8, expected 7"):
+        gate().top_scores(decrypted, 8)
+    with pytest.raises(ReleaseRefused, match=r"from too few rows: got 20, expected at least 21"):
+        gate(ReleasePolicy(2, 7, minimum_rows=21)).top_scores(decrypted, 3)
+    with pytest.raises(ReleaseRefused, match=r"from too few rows: got 20, expected at least 22"):
+        gate(ReleasePolicy(2, 11)).top_scores(decrypted, 11)
+    with pytest.raises(ReleaseRefused, match="another operation: got similarity"):
+        gate().gram(decrypted)
+    with pytest.raises(ReleaseRefused, match="more items are asked for than agreed: got 8"):
+        gate().top_scores(Decrypted(score_plan(), np.zeros((40, 90))), 8)
 
 
 def test_similar_rows_of_too_few_are_refused() -> None:

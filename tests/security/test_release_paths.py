@@ -29,13 +29,12 @@ PRODUCT = [
 ]
 
 HOLDERS = {
-    "hecf/coalition/similarity.py",
     "hecf/rpc/key_holder.py",
     "parties/calibration.py",
     "parties/doctor.py",
 }
-"""Who makes a decryptor of the scheme interface: the key holder's service, a similarity that plays
-every role in one process and hands its panels to the gate, and two self-tests on their own keys."""
+"""Who makes a decryptor of the scheme interface: the key holder's service, and two self-tests on
+their own keys."""
 
 DECRYPTING_MODULES = (
     "hecf.he.paillier.decryptor",
@@ -163,13 +162,13 @@ def test_decryptors_are_made_by_the_key_holder_and_by_self_tests_only() -> None:
 
 
 def test_nothing_outside_of_the_algebra_decrypts_by_itself() -> None:
-    # The key store writes the secret key, encrypted. A similarity between data frames plays every
-    # role in one process, and hands its panels to the gate. The calibration counts panels of zeros
-    # under a key that it drew for that. Who asks under its own key keeps that key at home.
+    # The key store writes the secret key, encrypted. The key holder hands the panels of a
+    # similarity to the gate as they are decrypted. The calibration counts panels of zeros under a
+    # key that it drew for that. Who asks under its own key keeps that key at home.
     allowed = {
         "hecf/recipes/own_key.py",
+        "hecf/rpc/key_holder.py",
         "parties/custody/keystore.py",
-        "hecf/coalition/similarity.py",
         "parties/calibration.py",
     }
     assert users(decrypts_by_itself, OUTSIDE) - allowed == set()

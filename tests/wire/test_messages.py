@@ -7,7 +7,7 @@ import pytest
 from hecf.api.v1 import tasks_pb2, terms_pb2
 from hecf.errors import InvalidInput, MalformedMessage, Mismatch, UnknownTask
 from hecf.he.plan import LEFT, RIGHT
-from hecf.protocol.tasks import MODEL, GramTask, ScoreTask, SumTask
+from hecf.protocol.tasks import MODEL, GramTask, ScoreTask, SimilarityTask, SumTask
 from hecf.protocol.terms import MOST_SHOPPERS, Terms
 from hecf.wire import messages
 
@@ -25,6 +25,8 @@ SCORE = ScoreTask(TERMS, "butcher", (0, 7, 499), 25)
 SUM = SumTask(
     TERMS, "grocer", "counts", 40, 8.0, 4, ("grocer", "florist"), ("butcher",), weights=(3, -2)
 )
+
+SIMILARITY = SimilarityTask(TERMS, "florist", "items", "grocer", 12, 40, 6, 3)
 
 
 def sent(terms: Terms) -> terms_pb2.Agreement:
@@ -114,7 +116,7 @@ def test_the_largest_directory_fits_its_message() -> None:
 
 
 def test_tasks_survive_their_message() -> None:
-    for task in (GramTask(TERMS), SCORE, SUM):
+    for task in (GramTask(TERMS), SCORE, SUM, SIMILARITY):
         data = messages.task_message(task).SerializeToString()
         back = messages.task(tasks_pb2.Task.FromString(data), TERMS)
         assert back == task

@@ -24,25 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13hecf/v1/tasks.proto\x12\x07hecf.v1\"\x9c\x01\n\x04Task\x12!\n\x04gram\x18\x01 \x01(\x0b\x32\x11.hecf.v1.GramTaskH\x00\x12#\n\x05score\x18\x02 \x01(\x0b\x32\x12.hecf.v1.ScoreTaskH\x00\x12\x1f\n\x03sum\x18\x03 \x01(\x0b\x32\x10.hecf.v1.SumTaskH\x00\x12#\n\x05query\x18\x04 \x01(\x0b\x32\x12.hecf.v1.QueryTaskH\x00\x42\x06\n\x04kind\"\n\n\x08GramTask\"8\n\tScoreTask\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x03(\r\x12\r\n\x05items\x18\x03 \x01(\r\"J\n\tQueryTask\x12\r\n\x05owner\x18\x01 \x01(\t\x12\r\n\x05\x61sker\x18\x02 \x01(\t\x12\x10\n\x08shoppers\x18\x03 \x01(\r\x12\r\n\x05items\x18\x04 \x01(\r\"\xa1\x01\n\x07SumTask\x12\x10\n\x08\x64\x65\x63larer\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x01(\r\x12\x13\n\x0bvalue_bound\x18\x04 \x01(\x01\x12\x15\n\rfraction_bits\x18\x05 \x01(\r\x12\x14\n\x0c\x63ontributors\x18\x06 \x03(\t\x12\x12\n\nrecipients\x18\x07 \x03(\t\x12\x0f\n\x07weights\x18\x08 \x03(\x11\"M\n\x0c\x43ontribution\x12\x10\n\x08retailer\x18\x01 \x01(\t\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c*Y\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\r\n\tSIDE_LEFT\x10\x01\x12\x0e\n\nSIDE_RIGHT\x10\x02\x12\x0e\n\nSIDE_MODEL\x10\x03\x12\x0c\n\x08SIDE_KEY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13hecf/v1/tasks.proto\x12\x07hecf.v1\"\xcb\x01\n\x04Task\x12!\n\x04gram\x18\x01 \x01(\x0b\x32\x11.hecf.v1.GramTaskH\x00\x12#\n\x05score\x18\x02 \x01(\x0b\x32\x12.hecf.v1.ScoreTaskH\x00\x12\x1f\n\x03sum\x18\x03 \x01(\x0b\x32\x10.hecf.v1.SumTaskH\x00\x12#\n\x05query\x18\x04 \x01(\x0b\x32\x12.hecf.v1.QueryTaskH\x00\x12-\n\nsimilarity\x18\x05 \x01(\x0b\x32\x17.hecf.v1.SimilarityTaskH\x00\x42\x06\n\x04kind\"\n\n\x08GramTask\"8\n\tScoreTask\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x03(\r\x12\r\n\x05items\x18\x03 \x01(\r\"J\n\tQueryTask\x12\r\n\x05owner\x18\x01 \x01(\t\x12\r\n\x05\x61sker\x18\x02 \x01(\t\x12\x10\n\x08shoppers\x18\x03 \x01(\r\x12\r\n\x05items\x18\x04 \x01(\r\"\xa1\x01\n\x07SumTask\x12\x10\n\x08\x64\x65\x63larer\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x01(\r\x12\x13\n\x0bvalue_bound\x18\x04 \x01(\x01\x12\x15\n\rfraction_bits\x18\x05 \x01(\r\x12\x14\n\x0c\x63ontributors\x18\x06 \x03(\t\x12\x12\n\nrecipients\x18\x07 \x03(\t\x12\x0f\n\x07weights\x18\x08 \x03(\x11\"|\n\x0eSimilarityTask\x12\x10\n\x08\x64\x65\x63larer\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0c\n\x04left\x18\x04 \x01(\r\x12\r\n\x05right\x18\x05 \x01(\r\x12\r\n\x05inner\x18\x06 \x01(\r\x12\r\n\x05\x63ount\x18\x07 \x01(\r\"M\n\x0c\x43ontribution\x12\x10\n\x08retailer\x18\x01 \x01(\t\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c*Y\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\r\n\tSIDE_LEFT\x10\x01\x12\x0e\n\nSIDE_RIGHT\x10\x02\x12\x0e\n\nSIDE_MODEL\x10\x03\x12\x0c\n\x08SIDE_KEY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'hecf.api.v1.tasks_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIDE']._serialized_start=580
-  _globals['_SIDE']._serialized_end=669
+  _globals['_SIDE']._serialized_start=753
+  _globals['_SIDE']._serialized_end=842
   _globals['_TASK']._serialized_start=33
-  _globals['_TASK']._serialized_end=189
-  _globals['_GRAMTASK']._serialized_start=191
-  _globals['_GRAMTASK']._serialized_end=201
-  _globals['_SCORETASK']._serialized_start=203
-  _globals['_SCORETASK']._serialized_end=259
-  _globals['_QUERYTASK']._serialized_start=261
-  _globals['_QUERYTASK']._serialized_end=335
-  _globals['_SUMTASK']._serialized_start=338
-  _globals['_SUMTASK']._serialized_end=499
-  _globals['_CONTRIBUTION']._serialized_start=501
-  _globals['_CONTRIBUTION']._serialized_end=578
+  _globals['_TASK']._serialized_end=236
+  _globals['_GRAMTASK']._serialized_start=238
+  _globals['_GRAMTASK']._serialized_end=248
+  _globals['_SCORETASK']._serialized_start=250
+  _globals['_SCORETASK']._serialized_end=306
+  _globals['_QUERYTASK']._serialized_start=308
+  _globals['_QUERYTASK']._serialized_end=382
+  _globals['_SUMTASK']._serialized_start=385
+  _globals['_SUMTASK']._serialized_end=546
+  _globals['_SIMILARITYTASK']._serialized_start=548
+  _globals['_SIMILARITYTASK']._serialized_end=672
+  _globals['_CONTRIBUTION']._serialized_start=674
+  _globals['_CONTRIBUTION']._serialized_end=751
 # @@protoc_insertion_point(module_scope)

@@ -61,6 +61,7 @@ class Task(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     SUM_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def gram(self) -> Global___GramTask:
         """All cross-Gram blocks."""
@@ -77,6 +78,10 @@ class Task(_message.Message):
     def query(self) -> Global___QueryTask:
         """Scores that a retailer asks for under its own key."""
 
+    @_builtins.property
+    def similarity(self) -> Global___SimilarityTask:
+        """The most similar rows of another retailer."""
+
     def __init__(
         self,
         *,
@@ -84,12 +89,13 @@ class Task(_message.Message):
         score: Global___ScoreTask | None = ...,
         sum: Global___SumTask | None = ...,
         query: Global___QueryTask | None = ...,
+        similarity: Global___SimilarityTask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "query", b"query", "score", b"score", "sum", b"sum"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "query", b"query", "score", b"score", "similarity", b"similarity", "sum", b"sum"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "query", b"query", "score", b"score", "sum", b"sum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gram", b"gram", "kind", b"kind", "query", b"query", "score", b"score", "similarity", b"similarity", "sum", b"sum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["gram", "score", "sum", "query"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["gram", "score", "sum", "query", "similarity"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -233,6 +239,52 @@ class SumTask(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SumTask: _TypeAlias = SumTask  # noqa: Y015
+
+@_typing.final
+class SimilarityTask(_message.Message):
+    """SimilarityTask describes the most similar rows of another retailer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECLARER_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    INNER_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    declarer: _builtins.str
+    """Name of the retailer that declares the task, contributes the left rows and alone receives."""
+    label: _builtins.str
+    """What is compared; a declarer uses a label once."""
+    source: _builtins.str
+    """Name of the retailer among whose rows the most similar are found."""
+    left: _builtins.int
+    """Rows of the declarer."""
+    right: _builtins.int
+    """Rows of the source."""
+    inner: _builtins.int
+    """Columns of both."""
+    count: _builtins.int
+    """Rows of the source that are released for each row of the declarer."""
+    def __init__(
+        self,
+        *,
+        declarer: _builtins.str = ...,
+        label: _builtins.str = ...,
+        source: _builtins.str = ...,
+        left: _builtins.int = ...,
+        right: _builtins.int = ...,
+        inner: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "declarer", b"declarer", "inner", b"inner", "label", b"label", "left", b"left", "right", b"right", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarityTask: _TypeAlias = SimilarityTask  # noqa: Y015
 
 @_typing.final
 class Contribution(_message.Message):

@@ -1,7 +1,8 @@
 """A plan: everything that fixes one encrypted matrix product, with its worst-case bounds.
 
-Both operations are ``C = A' B``. For ``gram`` the columns of A and B are encrypted and have
-Euclidean norm at most 1. For ``score`` A holds encrypted shopper embeddings, one a column, summed
+Every operation is ``C = A' B``. For ``gram`` the columns of A and B are encrypted and have
+Euclidean norm at most 1, and so they are for ``similarity``, where they are the rows that are
+compared. For ``score`` A holds encrypted shopper embeddings, one a column, summed
 over `summands` retailers; B is a plaintext item matrix whose columns have 1-norm at most 1, plus a
 bias of at most 1.
 """
@@ -23,7 +24,8 @@ from hecf.he.stripes import Stripes
 
 GRAM = "gram"
 SCORE = "score"
-OPERATIONS = (GRAM, SCORE)
+SIMILARITY = "similarity"
+OPERATIONS = (GRAM, SCORE, SIMILARITY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class ProductPlan(ScaledPlan):
     Parameters
     ----------
     scheme : {"ckks", "clear"}
-    operation : {"gram", "score"}
+    operation : {"gram", "score", "similarity"}
     inner, left, right : int
         K, I and J: A is (K, I), B is (K, J).
     parameters : ParameterSet
@@ -46,8 +48,8 @@ class ProductPlan(ScaledPlan):
     summands : int
         Encrypted A matrices that are added up before the product.
     operand_bound : float
-        Largest absolute entry of one encrypted operand of a score, or norm of a column under a
-        Gram block, which must be 1; the encryptor refuses more.
+        Largest absolute entry of one encrypted operand of a score, or norm of a column of the
+        other operations, which must be 1; the encryptor refuses more.
     statistical_bits, releases : int
         s and tau of the flooding noise.
 
@@ -75,10 +77,10 @@ class ProductPlan(ScaledPlan):
             self.statistical_bits,
             self.releases,
         )
-        if self.operation == GRAM and (self.summands, self.operand_bound) != (1, 1.0):
-            # The bounds of a Gram block hold for one operand a side with columns of norm 1.
+        if self.operation != SCORE and (self.summands, self.operand_bound) != (1, 1.0):
+            # The bounds of two encrypted operands hold for one a side with columns of norm 1.
             raise ParameterError(
-                "a Gram block has another sum or bound",
+                "a product of two encrypted operands has another sum or bound",
                 got=(self.summands, self.operand_bound),
                 expected=(1, 1.0),
             )
@@ -96,7 +98,7 @@ class ProductPlan(ScaledPlan):
         fresh = self.parameters.fresh_noise_bound
         left, right = 1 << self.left_scale_bits, 1 << self.right_scale_bits
         degree, m, n = self.parameters.ring_degree, self.packing.left, self.packing.right
-        if self.operation == GRAM:
+        if self.operation != SCORE:
             # A column of norm 1 has 1-norm at most sqrt(K); rounding adds at most 1/2 an entry.
             root = math.isqrt(self.inner) + 1
             left_norm = m * (left * root + self.inner * unit(self.left_scale_bits))
@@ -112,7 +114,7 @@ class ProductPlan(ScaledPlan):
         """Largest error of a result that rounding to the scales causes, as an integer."""
         left, right = 1 << self.left_scale_bits, 1 << self.right_scale_bits
         left_unit, right_unit = unit(self.left_scale_bits), unit(self.right_scale_bits)
-        if self.operation == GRAM:
+        if self.operation != SCORE:
             root = math.isqrt(self.inner) + 1
             crossed = (left * right_unit + right * left_unit) * root // 2
             return crossed + self.inner * left_unit * right_unit
@@ -144,26 +146,27 @@ class ProductPlan(ScaledPlan):
 
     @property
     def encrypted_sides(self) -> tuple[str, ...]:
-        """Both for a Gram block; the items of a score are in clear."""
-        return (LEFT, RIGHT) if self.operation == GRAM else (LEFT,)
+        """Both, but for a score, the items of which are in clear."""
+        return (LEFT,) if self.operation == SCORE else (LEFT, RIGHT)
 
     def stripes(self, side: str) -> Stripes:
-        """Rows of u for a Gram block, groups of m shoppers (or n items) for a score."""
-        if self.operation == GRAM:
+        """Cut a score into groups of m shoppers (or n items), the others into u rows."""
+        if self.operation != SCORE:
             return Stripes(self.inner, self.packing.inner, axis=0, word_axis=1)
         if side == LEFT:
             return Stripes(self.left, self.packing.left, axis=1, word_axis=0)
         return Stripes(self.right, self.packing.right, axis=1, word_axis=0)
 
     def check_running(self, piece: Float, earlier: Float | None) -> Float | None:
-        """Check the norms of columns under a Gram block, whose squares the pieces add up to."""
-        if self.operation != GRAM:
+        """Check the norms of columns, whose squares the pieces add up to; a score has no bound."""
+        if self.operation == SCORE:
             return None
         with np.errstate(over="ignore"):
             squares: Float = np.square(piece, dtype=np.float64).sum(axis=0)
         if earlier is not None:
             squares += earlier
-        _check_bound(self, "a column's norm", float(np.sqrt(squares.max())))
+        what = "a row's norm" if self.operation == SIMILARITY else "a column's norm"
+        _check_bound(self, what, float(np.sqrt(squares.max())))
         return squares
 
     def encode(self, side: str, matrix: Float, first: int = 0) -> Words:
@@ -208,7 +211,7 @@ class ProductPlan(ScaledPlan):
     def tail_shape(self) -> tuple[int, int, int, int, int]:
         """Shape (left groups, right groups, c_1 to c_last, L, N) of the other components."""
         groups = self.packing.left_groups(self.left), self.packing.right_groups(self.right)
-        components = 2 if self.operation == GRAM else 1
+        components = len(self.encrypted_sides)
         return (*groups, components, self.level, self.parameters.ring_degree)
 
     @property
@@ -222,16 +225,20 @@ class ProductPlan(ScaledPlan):
         return WORD_BYTES * (math.prod(self.constant_shape) + math.prod(self.tail_shape))
 
 
-def product_plan(plan: OperandPlan, operation: str) -> ProductPlan:
-    """Return a plan that is of an operation.
+def product_plan(plan: OperandPlan, *operations: str) -> ProductPlan:
+    """Return a plan that is of one of some operations.
 
     Raises
     ------
     Mismatch
         If it is of another.
     """
-    if not isinstance(plan, ProductPlan) or plan.operation != operation:
-        raise Mismatch("the plan is for another operation", got=plan.operation, expected=operation)
+    if not isinstance(plan, ProductPlan) or plan.operation not in operations:
+        raise Mismatch(
+            "the plan is for another operation",
+            got=plan.operation,
+            expected=" or ".join(operations),
+        )
     return plan
 
 

@@ -19,7 +19,7 @@ from hecf.he.parameters import (
 )
 from hecf.he.plan import LARGEST_SCALE_BITS, LEFT, RIGHT
 from hecf.he.product.packing import ProductPacking
-from hecf.he.product.plan import GRAM, SCORE, ProductPlan, check_request
+from hecf.he.product.plan import GRAM, SCORE, SIMILARITY, ProductPlan, check_request
 
 RING_DEGREES = (4096, 8192, 16384)
 MOST_PRIMES = 8
@@ -56,31 +56,63 @@ def plan_gram(
         If an argument is out of range, or no parameters in the security table reach the
         precision.
     """
-    check_request(scheme, (rows, left, right), 1.0, statistical_bits, releases)
+    candidates = _encrypted_products(
+        _choices(),
+        scheme=scheme,
+        operation=GRAM,
+        inner=rows,
+        left=left,
+        right=right,
+        statistical_bits=statistical_bits,
+        releases=releases,
+    )
+    return _cheapest(candidates, precision, f"a Gram block of {rows} x {left} by {right}")
 
-    def candidates() -> Iterator[ProductPlan]:
-        for parameters in _parameter_sets():
-            level = len(parameters.primes)
-            bits = min((_modulus_bits(parameters, level) - 3) // 2, LARGEST_SCALE_BITS)
-            for packing in _packings(parameters.ring_degree, rows, left, right):
-                yield from _valid(
-                    scheme=scheme,
-                    operation=GRAM,
-                    inner=rows,
-                    left=left,
-                    right=right,
-                    parameters=parameters,
-                    level=level,
-                    packing=packing,
-                    left_scale_bits=bits,
-                    right_scale_bits=bits,
-                    summands=1,
-                    operand_bound=1.0,
-                    statistical_bits=statistical_bits,
-                    releases=releases,
-                )
 
-    return _cheapest(candidates(), precision, f"a Gram block of {rows} x {left} by {right}")
+def plan_packed_similarity(
+    *,
+    scheme: str,
+    inner: int,
+    left: int,
+    right: int,
+    precision: float,
+    statistical_bits: int,
+    releases: int,
+    parameters: ParameterSet | None = None,
+) -> ProductPlan:
+    """Plan ``A' B`` for the similarity of the columns of A and of B, of norm at most 1.
+
+    Parameters
+    ----------
+    scheme : {"ckks", "clear"}
+    inner : int
+        d, rows of A and of B.
+    left, right : int
+        Columns of A and of B: the rows that are compared.
+    precision : float
+        Largest standard deviation of a released entry.
+    statistical_bits, releases : int
+        Strength of the flooding noise.
+    parameters : ParameterSet, optional
+        Parameters of an existing key. The plan may drop primes from their end.
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range, or no parameters in the security table, or none under
+        the key, reach the precision.
+    """
+    candidates = _encrypted_products(
+        _choices(parameters),
+        scheme=scheme,
+        operation=SIMILARITY,
+        inner=inner,
+        left=left,
+        right=right,
+        statistical_bits=statistical_bits,
+        releases=releases,
+    )
+    return _cheapest(candidates, precision, f"a similarity of {left} x {inner} by {right}")
 
 
 def plan_score(
@@ -123,40 +155,77 @@ def plan_score(
     """
     sizes = (factors, shoppers, items, retailers)
     check_request(scheme, sizes, operand_bound, statistical_bits, releases)
-    sets = _parameter_sets(special) if parameters is None else [parameters]
 
     def candidates() -> Iterator[ProductPlan]:
-        for chosen in sets:
-            levels = range(1, len(chosen.primes) + 1)
-            for level in levels if parameters is not None else levels[-1:]:
-                bits = _modulus_bits(chosen, level) - 3
-                bits -= math.ceil(math.log2(retailers * operand_bound + 2))
-                for packing in _packings(chosen.ring_degree, factors, shoppers, items):
-                    yield from _valid(
-                        scheme=scheme,
-                        operation=SCORE,
-                        inner=factors,
-                        left=shoppers,
-                        right=items,
-                        parameters=chosen,
-                        level=level,
-                        packing=packing,
-                        left_scale_bits=min(bits - ITEM_SCALE_BITS, LARGEST_SCALE_BITS),
-                        right_scale_bits=ITEM_SCALE_BITS,
-                        summands=retailers,
-                        operand_bound=operand_bound,
-                        statistical_bits=statistical_bits,
-                        releases=releases,
-                    )
+        for chosen, level in _choices(parameters, special=special):
+            bits = _modulus_bits(chosen, level) - 3
+            bits -= math.ceil(math.log2(retailers * operand_bound + 2))
+            for packing in _packings(chosen.ring_degree, factors, shoppers, items):
+                yield from _valid(
+                    scheme=scheme,
+                    operation=SCORE,
+                    inner=factors,
+                    left=shoppers,
+                    right=items,
+                    parameters=chosen,
+                    level=level,
+                    packing=packing,
+                    left_scale_bits=min(bits - ITEM_SCALE_BITS, LARGEST_SCALE_BITS),
+                    right_scale_bits=ITEM_SCALE_BITS,
+                    summands=retailers,
+                    operand_bound=operand_bound,
+                    statistical_bits=statistical_bits,
+                    releases=releases,
+                )
 
     return _cheapest(candidates(), precision, f"scores of {shoppers} shoppers on {items} items")
 
 
-def _parameter_sets(special: bool = True) -> Iterator[ParameterSet]:
+def _encrypted_products(
+    choices: Iterable[tuple[ParameterSet, int]],
+    *,
+    scheme: str,
+    operation: str,
+    inner: int,
+    left: int,
+    right: int,
+    statistical_bits: int,
+    releases: int,
+) -> Iterator[ProductPlan]:
+    """Yield the plans of products of two encrypted operands, with the largest scales each."""
+    check_request(scheme, (inner, left, right), 1.0, statistical_bits, releases)
+    for parameters, level in choices:
+        bits = min((_modulus_bits(parameters, level) - 3) // 2, LARGEST_SCALE_BITS)
+        for packing in _packings(parameters.ring_degree, inner, left, right):
+            yield from _valid(
+                scheme=scheme,
+                operation=operation,
+                inner=inner,
+                left=left,
+                right=right,
+                parameters=parameters,
+                level=level,
+                packing=packing,
+                left_scale_bits=bits,
+                right_scale_bits=bits,
+                summands=1,
+                operand_bound=1.0,
+                statistical_bits=statistical_bits,
+                releases=releases,
+            )
+
+
+def _choices(
+    parameters: ParameterSet | None = None, *, special: bool = True
+) -> Iterator[tuple[ParameterSet, int]]:
+    """Yield parameters and levels: of a key that exists every level, of a new one all primes."""
+    if parameters is not None:
+        yield from ((parameters, level) for level in range(1, len(parameters.primes) + 1))
+        return
     for degree in RING_DEGREES:
         room = MODULUS_BITS_128[degree] - (SPECIAL_PRIME_BITS if special else 0)
         for count in range(1, min(MOST_PRIMES, room // DATA_PRIME_BITS) + 1):
-            yield ParameterSet.with_data_primes(degree, count, special=special)
+            yield ParameterSet.with_data_primes(degree, count, special=special), count
 
 
 def _modulus_bits(parameters: ParameterSet, level: int) -> int:
@@ -204,6 +273,6 @@ def _cheapest(candidates: Iterable[ProductPlan], precision: float, what: str) ->
 
 def _bytes(plan: ProductPlan) -> int:
     uploads = plan.operand_bytes(LEFT) * plan.summands
-    if plan.operation == GRAM:
+    if RIGHT in plan.encrypted_sides:
         uploads += plan.operand_bytes(RIGHT)
     return uploads + plan.result_bytes

@@ -11,6 +11,7 @@
                                concealed scores  ------->  decrypt, gate ----->  top k
     vector_r         ------->  sum over r with weights
                                encrypted sum     ------->  decrypt, gate ----->  the sum
+    rows of two      ------->  A B'              ------->  decrypt, gate ----->  best n of a row
     own shoppers,
     own key          ------->  score on the items <----------------------------- of an owner
                      <-------  concealed scores, to be decrypted at home
@@ -31,12 +32,18 @@ from hecf.protocol.tasks.score import (
     SCORES,
     ScoreTask,
 )
+from hecf.protocol.tasks.similarity import (
+    SIMILARITY_PRECISION,
+    SimilarityTask,
+    result_name,
+    tile_rows,
+)
 from hecf.protocol.tasks.summation import MOST_VALUES, TOTAL, SumTask
 
-Task = GramTask | ScoreTask | QueryTask | SumTask
-ReleasedTask = GramTask | ScoreTask | SumTask
+Task = GramTask | ScoreTask | QueryTask | SumTask | SimilarityTask
+ReleasedTask = GramTask | ScoreTask | SumTask | SimilarityTask
 """Tasks whose results a key holder decrypts and releases."""
-DeclaredTask = ScoreTask | QueryTask | SumTask
+DeclaredTask = ScoreTask | QueryTask | SumTask | SimilarityTask
 """Tasks that a retailer declares."""
 
 __all__ = [
@@ -48,6 +55,7 @@ __all__ = [
     "MOST_VALUES",
     "SCORES",
     "SCORE_PRECISION",
+    "SIMILARITY_PRECISION",
     "TOTAL",
     "DeclaredTask",
     "GramTask",
@@ -55,10 +63,13 @@ __all__ = [
     "QueryTask",
     "ReleasedTask",
     "ScoreTask",
+    "SimilarityTask",
     "SumTask",
     "Task",
     "agreed_fingerprint",
     "gram_plan",
     "has_gram_task",
     "key_parameters",
+    "result_name",
+    "tile_rows",
 ]

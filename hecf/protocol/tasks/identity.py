@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 
 from hecf.errors import InvalidInput
@@ -12,6 +13,8 @@ from hecf.protocol.terms import Terms
 
 Part = tuple[str, str]
 """A retailer and what it contributes: left, right or model."""
+
+_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 def digest(kind: str, terms: Terms, plan: OperandPlan | PaillierSumPlan, *more: bytes) -> str:
@@ -26,6 +29,14 @@ def check_retailer(terms: Terms, name: str) -> None:
     """Refuse a name that is no retailer of the coalition; raises InvalidInput."""
     if name not in terms.retailers:
         raise InvalidInput("unknown retailer", got=name, expected=" or ".join(terms.retailers))
+
+
+def check_label(label: str, what: str) -> None:
+    """Refuse a label that is not of lower-case letters, digits and hyphens; raises InvalidInput."""
+    if not _LABEL.fullmatch(label):
+        raise InvalidInput(
+            f"{what} has an unsuitable label", got=label, expected="one like 'item-counts'"
+        )
 
 
 def check_retailers(terms: Terms, names: tuple[str, ...], what: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,14 +12,19 @@ from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
 from hecf.he.summation.plan import SumPlan
 from hecf.privacy.distributed import DistributedNoise
-from hecf.protocol.tasks.identity import Part, check_retailer, check_retailers, digest
+from hecf.protocol.tasks.identity import (
+    Part,
+    check_label,
+    check_retailer,
+    check_retailers,
+    digest,
+)
 from hecf.protocol.tasks.parameters import key_parameters
 from hecf.protocol.terms import Terms
 
 TOTAL = "total"
 MOST_VALUES = 1 << 28
 LARGEST_WEIGHT = 1 << 20
-_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,7 @@ class SumTask:
                 got=len(self.contributors),
                 expected=f"at least minimum_contributors = {self.terms.minimum_contributors}",
             )
-        if not _LABEL.fullmatch(self.label):
-            raise InvalidInput(
-                "a sum has an unsuitable label", got=self.label, expected="one like 'item-counts'"
-            )
+        check_label(self.label, "a sum")
         if not 1 <= self.values <= MOST_VALUES:
             raise InvalidInput(
                 "a sum has an unsuitable length", got=self.values, expected=f"1 to {MOST_VALUES}"

@@ -20,11 +20,12 @@ from processes import Provisioned, alive, descendants, make_coalition, until
 
 from hecf.errors import HecfError, InternalFailure, Unavailable
 from hecf.he.clear import ClearEncryptor
+from hecf.he.clear_matrices import ClearTile
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name
 from hecf.kits.kit import Kit
 from hecf.protocol.contribution import bound
-from hecf.protocol.tasks import GramTask, gram_plan
+from hecf.protocol.tasks import GramTask, SimilarityTask, gram_plan
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, server_name
 from hecf.rpc.store import BlockStore
@@ -202,8 +203,9 @@ def test_a_worker_is_given_no_key_and_no_certificate(
     digests = {part: store.put(operand(coalition, part[1], seed)) for part, seed in PARTS.items()}
     _, public = scheme_by_name("clear").generate_keys(gram_plan(kit.terms).parameters)
     try:
-        digest = computer.compute(GramTask(kit.terms), RESULT, digests, public)
-        assert store.get(digest)
+        computed = computer.compute(GramTask(kit.terms), RESULT, digests, public)
+        assert list(computed) == [RESULT]
+        assert store.get(computed[RESULT])
         pid = computer._worker._connected()[1].pid
         opened = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
         assert not [path for path in opened if "kits" in path]
@@ -212,3 +214,29 @@ def test_a_worker_is_given_no_key_and_no_certificate(
             computer.compute(GramTask(kit.terms), RESULT, missing, public)
     finally:
         computer.close()
+
+
+def test_every_tile_of_a_similarity_comes_back_by_its_name(
+    coalition: Provisioned, tmp_path: Path
+) -> None:
+    kit = Kit.load(coalition.party(COMPUTE_NODE))
+    computer = WorkerComputer(kit.terms, tmp_path / "blocks", WorkerLimits.of(kit))
+    store = BlockStore(tmp_path / "blocks")
+    # Too many for packed rows; two panels, for one has 8192 rows.
+    task = SimilarityTask(kit.terms, "alder", "rows", "birch", 300, 9000, 3, 1)
+    rows = {side: np.zeros((task.plan.rows(side), 3)) for _, side in task.parts}
+    rows[LEFT][0, 0] = rows[RIGHT][8999, 0] = 1.0
+    encryptor = scheme_by_name("clear").encryptor(task.plan.parameters, b"")
+    digests = {
+        (name, side): store.put(
+            bound(task, side, encryptor.encode(task.plan, side, rows[side]).to_bytes())
+        )
+        for name, side in task.parts
+    }
+    try:
+        computed = computer.compute(task, "0/1/0", digests, b"")
+    finally:
+        computer.close()
+    assert list(computed) == task.results == ["0/0/0", "0/1/0"]
+    tiles = [ClearTile.from_bytes(task.plan, store.get(computed[name])) for name in task.results]
+    assert [float(tile.values.max()) for tile in tiles] == [0.0, 1.0]

@@ -15,11 +15,12 @@ from encryption import unit_columns
 from processes import Provisioned, alive, descendants, make_coalition, until
 
 from hecf.errors import InternalFailure, MalformedMessage, Mismatch
+from hecf.he.clear_matrices import ClearTile
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name
 from hecf.kits.kit import Kit
 from hecf.measure import Measurements
-from hecf.protocol.tasks import GramTask
+from hecf.protocol.tasks import GramTask, SimilarityTask
 from hecf.rpc.identity import KEY_HOLDER
 from parties.custody.key_epochs import key_store
 from parties.processes.decryption_worker import WorkerReleaser
@@ -146,3 +147,30 @@ def test_close_without_a_job_starts_nothing(releaser: WorkerReleaser) -> None:
     releaser.close()
     releaser.close()
     assert workers() == []
+
+
+def test_tiles_of_a_similarity_follow_one_by_one_and_its_best_rows_come_back(
+    tmp_path: Path,
+) -> None:
+    clear = make_coalition(tmp_path / "clear", scheme="clear")
+    path = clear.party(KEY_HOLDER)
+    key_store(Kit.load(path)).load_or_generate()
+    task = SimilarityTask(clear.terms, "alder", "rows", "birch", 300, 9000, 3, 1)
+    values = np.zeros((300, 9000))
+    values[0, 8999] = values[1, 5] = 0.5
+    edge = task.plan.parameters.ring_degree
+    tiles = [
+        ClearTile(task.plan, 0, 0, values[:, :edge]).to_bytes(),
+        ClearTile(task.plan, 0, 1, values[:, edge:]).to_bytes(),
+    ]
+    releaser = WorkerReleaser(path, WorkerLimits.of(Kit.load(path)), Measurements())
+    try:
+        top = releaser.similar(task, iter(tiles))
+        assert top.columns[:2].tolist() == [[8999], [5]]
+        with pytest.raises(Mismatch, match="out of order"):
+            releaser.similar(task, reversed(tiles))
+        with pytest.raises(Mismatch, match="missing"):
+            releaser.similar(task, tiles[:1])
+        np.testing.assert_array_equal(releaser.similar(task, tiles).scores[:2], [[0.5], [0.5]])
+    finally:
+        releaser.close()

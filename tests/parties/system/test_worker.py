@@ -16,7 +16,13 @@ import numpy as np
 import pytest
 from processes import alive, until
 
-from hecf.errors import ConfigurationError, InternalFailure, MalformedMessage, Unavailable
+from hecf.errors import (
+    ConfigurationError,
+    InternalFailure,
+    MalformedMessage,
+    PartyMissing,
+    Unavailable,
+)
 from parties.system.worker import DIED, TOO_LONG, Handler, Job, Worker, WorkerLimits
 
 LIMITS = WorkerLimits(memory_bytes=1 << 31, job_seconds=60.0, answer_bytes=1 << 20)
@@ -46,6 +52,11 @@ def handler(greeting: str) -> Handler:
         if what == "spin":
             while True:
                 pass
+        if what == "add up":
+            return Job({"lengths": [len(part) for part in job.parts]})
+        if what == "stop early":
+            next(iter(job.parts))
+            raise MalformedMessage("the first part has another form")
         if what == "boast":
             return Job({}, bytes(LIMITS.answer_bytes + 1))
         if what == "leave":
@@ -197,3 +208,42 @@ def test_a_closed_worker_starts_nothing() -> None:
         made.run(Job({"what": "greet"}))
     with pytest.raises(ConfigurationError):
         WorkerLimits(0, 1.0, 1)
+
+
+def test_parts_of_a_job_follow_one_by_one(shared: Worker) -> None:
+    large = bytes(1 << 20)
+    taken: list[int] = []
+
+    def parts() -> Iterator[bytes]:
+        for number in range(5):
+            taken.append(number)
+            yield large[: 1 << (4 * number)]
+
+    answer = shared.run(Job({"what": "add up"}, parts=parts()))
+    assert answer.fields["lengths"] == [1, 16, 256, 4096, 65536]
+    assert taken == [0, 1, 2, 3, 4]
+    # The next job is not disturbed by parts, and has none.
+    assert shared.run(Job({"what": "add up"})).fields["lengths"] == []
+    assert shared.run(Job({"what": "greet"}, b"abc")).data == b"cba"
+
+
+def test_a_job_that_ends_before_its_parts_costs_nothing_else(shared: Worker) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield bytes(1 << 20)
+
+    with pytest.raises(MalformedMessage, match="the first part"):
+        shared.run(Job({"what": "stop early"}, parts=endless()))
+    assert shared.run(Job({"what": "greet"}, b"abc")).data == b"cba"
+
+
+def test_parts_that_do_not_come_fail_their_job_by_name(shared: Worker) -> None:
+    def missing() -> Iterator[bytes]:
+        yield b"first"
+        raise PartyMissing("alder did not act")
+
+    with pytest.raises(PartyMissing, match="alder"):
+        shared.run(Job({"what": "add up"}, parts=missing()))
+    with pytest.raises(MalformedMessage, match="empty"):
+        shared.run(Job({"what": "add up"}, parts=[b"first", b"", b"last"]))
+    assert shared.run(Job({"what": "greet"}, b"abc")).data == b"cba"
