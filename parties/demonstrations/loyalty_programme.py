@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,28 @@ class DemoOptions:
     seed: int | None = None
 
 
-def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Surroundings:
+    """Where processes run: at free ports of this machine, unless something else is said.
+
+    Parameters
+    ----------
+    addresses : mapping of str to str
+        Address by role, ``compute_node`` or ``key_holder``.
+    within : callable
+        Words before the command of a party by its name; see :class:`Launcher`.
+    """
+
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    within: Callable[[str], Sequence[str]] = lambda name: ()
+
+
+HERE = Surroundings()
+
+
+def run(
+    options: DemoOptions, progress: Progress, surroundings: Surroundings = HERE
+) -> dict[str, Any]:
     """Run the demonstration and return its results.
 
     Everything is written below one temporary folder, which is removed at the end, also after an
@@ -77,10 +98,14 @@ def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
         with deferred_signals():
             folder = Path(tempfile.mkdtemp(prefix="hecf-demo-"))
         progress("provisioning the coalition")
-        configuration = CoalitionConfiguration.load(_write_configuration(options, folder))
+        configuration = CoalitionConfiguration.load(
+            _write_configuration(options, folder, surroundings.addresses)
+        )
         provisioned = provision(configuration, folder / "kits")
-        runner = _run_processes if options.transport == "grpc" else _run_in_memory
-        outcome = runner(provisioned.kits, folder, progress)
+        if options.transport == "grpc":
+            outcome = _run_processes(provisioned.kits, folder, progress, surroundings.within)
+        else:
+            outcome = _run_in_memory(provisioned.kits, progress)
         progress("computing the clear twin for comparison")
         reference = _run_reference(provisioned.kits, folder)
         results = _results(provisioned.terms, configuration, outcome, reference)
@@ -100,7 +125,7 @@ class _Outcome:
     seconds: float
 
 
-def _write_configuration(options: DemoOptions, folder: Path) -> Path:
+def _write_configuration(options: DemoOptions, folder: Path, addresses: Mapping[str, str]) -> Path:
     text = resources.files("parties").joinpath("complete-journey.toml").read_text()
     content = tomllib.loads(text)
     content["coalition"] |= {"scheme": options.scheme, "factors": options.factors}
@@ -109,7 +134,7 @@ def _write_configuration(options: DemoOptions, folder: Path) -> Path:
     for retailer in content["retailers"].values():
         retailer["items"] = options.items
     for role, port in zip(("compute_node", "key_holder"), free_ports(2), strict=True):
-        content[role]["address"] = f"127.0.0.1:{port}"
+        content[role]["address"] = addresses.get(role, f"127.0.0.1:{port}")
     if options.shoppers is not None:
         everybody = complete_journey.members()
         if not 1 <= options.shoppers <= len(everybody):
@@ -151,11 +176,16 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def _run_processes(kits: Mapping[str, Path], folder: Path, progress: Progress) -> _Outcome:
+def _run_processes(
+    kits: Mapping[str, Path],
+    folder: Path,
+    progress: Progress,
+    within: Callable[[str], Sequence[str]],
+) -> _Outcome:
     logs = folder / "logs"
     logs.mkdir()
     start = time.perf_counter()
-    with Launcher(kits, logs) as launcher:
+    with Launcher(kits, logs, within) as launcher:
         progress("starting six processes")
         launcher.start()
         progress("training and serving under encryption")
@@ -166,7 +196,7 @@ def _run_processes(kits: Mapping[str, Path], folder: Path, progress: Progress) -
     return _Outcome(processes, summaries, seconds)
 
 
-def _run_in_memory(kits: Mapping[str, Path], folder: Path, progress: Progress) -> _Outcome:
+def _run_in_memory(kits: Mapping[str, Path], progress: Progress) -> _Outcome:
     start = time.perf_counter()
     loaded = {name: Kit.load(path / "party.toml") for name, path in kits.items()}
     progress("training and serving under encryption, in one process")

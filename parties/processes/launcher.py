@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,11 +37,20 @@ class Launcher:
         Kit folders by party name; each process gets its own kit and nothing else.
     logs : Path
         Folder for what the processes write on stderr.
+    within : callable
+        Words before the command of a party by its name, such as those that enter a network
+        namespace; they must become the party's process in the end.
     """
 
-    def __init__(self, kits: Mapping[str, Path], logs: Path) -> None:
+    def __init__(
+        self,
+        kits: Mapping[str, Path],
+        logs: Path,
+        within: Callable[[str], Sequence[str]] = lambda name: (),
+    ) -> None:
         self._kits = kits
         self._logs = logs
+        self._within = within
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -115,6 +124,7 @@ class Launcher:
 
     def _start(self, role: str, name: str) -> None:
         command = [
+            *self._within(name),
             sys.executable,
             "-m",
             "parties",

@@ -11,6 +11,7 @@ from parties.report import figures
 from parties.report.growth import growth
 from parties.report.ledger import ledgers
 from parties.report.markup import Column, Content, Markup, join, paragraph, table, tag
+from parties.report.measured_networks import measured_networks
 from parties.report.overhead import Overhead, overheads
 from parties.report.page import page, rendered
 from parties.report.published import published
@@ -25,8 +26,8 @@ def render_bench(results: Mapping[str, Any]) -> str:
     ----------
     results : mapping of str to object
         ``results`` with one entry for each job, ``quick``, and ``machines`` or one ``machine``.
-        There may be ``growth`` as ``hecf bench growth`` writes it, and ``ledgers`` with what
-        ``hecf ledger show`` writes.
+        There may be ``growth`` as ``hecf bench growth`` writes it, ``networks`` as
+        ``benchmarks.network`` does, and ``ledgers`` with what ``hecf ledger show`` writes.
 
     Raises
     ------
@@ -51,7 +52,11 @@ def _document(results: Mapping[str, Any]) -> str:
             *sections.memory(found),
             sections.accuracy(found),
         ]
-    others = [*growth(results.get("growth", [])), *ledgers(results.get("ledgers", []))]
+    others = [
+        *growth(results.get("growth", [])),
+        *measured_networks(results.get("networks", [])),
+        *ledgers(results.get("ledgers", [])),
+    ]
     if not found and not others:
         raise InvalidInput("the results have no job", got=0, expected="at least 1")
     title = "What encryption costs"

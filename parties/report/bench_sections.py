@@ -7,14 +7,11 @@ from typing import Any
 
 from parties.report import charts, figures
 from parties.report.markup import Column, Content, Markup, paragraph, table, tag
+from parties.report.networks import LAN, WAN
 
 Results = Sequence[Mapping[str, Any]]
 
-_NETWORKS = (
-    ("LAN: 1 Gbit/s, 1 ms", 1e9, 1e-3),
-    ("WAN: 100 Mbit/s, 40 ms", 1e8, 40e-3),
-)
-"""Networks of the projection: name, bits a second, seconds of a round trip."""
+_NETWORKS = (LAN, WAN)
 
 
 def time(found: Results) -> list[Markup]:
@@ -105,9 +102,9 @@ def traffic(found: Results) -> list[Markup]:
         up, down = int(way["up"]), int(way["down"])
         shares[job] = [up / ((up + down) or 1), down / ((up + down) or 1)]
         written[job] = f"{figures.size(up)} / {figures.size(down)}"
-        projected = [8 * (up + down) / bits + trip for _, bits, trip in _NETWORKS]
+        projected = [network.seconds(up + down) for network in _NETWORKS]
         rows.append([job, figures.size(up), figures.size(down), *map(figures.duration, projected)])
-    columns = ("Up", "Down", *(name for name, _, _ in _NETWORKS))
+    columns = ("Up", "Down", *(network.title for network in _NETWORKS))
     return [
         tag(
             "section",

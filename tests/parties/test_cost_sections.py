@@ -49,6 +49,20 @@ def growth() -> dict[str, Any]:
     }
 
 
+def networks() -> dict[str, Any]:
+    network = {
+        "name": "WAN: 100 Mbit/s, 40 ms",
+        "bits": 1e8,
+        "round_trip": 0.04,
+        "bytes": {"received": 100_000_000, "sent": 25_000_000},
+        "seconds_without": 20.0,
+        "seconds": 27.036,
+        "projected_seconds": 30.04,
+        "ratio": 0.9,
+    }
+    return {"machine": bench()["machine"], "quick": False, "networks": [network]}
+
+
 def ledger(epsilon: float = 2.0) -> dict[str, Any]:
     return {
         "coalition": "loyalty",
@@ -99,13 +113,14 @@ def page_of(folder: Path, *contents: dict[str, Any]) -> str:
 
 
 def test_one_page_shows_everything_that_is_about_cost(tmp_path: Path) -> None:
-    text = page_of(tmp_path, bench(), presets(), growth(), ledger())
+    text = page_of(tmp_path, bench(), presets(), growth(), networks(), ledger())
     assert faults(text) == []
     page = Page(text)
     for heading in (
         "Overhead at a glance",
         "Beside published work",
         "How cost grows",
+        "Over a network",
         "Privacy ledger",
     ):
         assert heading in page.text
@@ -121,6 +136,9 @@ def test_one_page_shows_everything_that_is_about_cost(tmp_path: Path) -> None:
             "Theirs rotates.",
         ]
     ]
+    name = "WAN: 100 Mbit/s, 40 ms"
+    figures = ["100 MB", "25.0 MB", "20.0 s", "30.0 s", "27.0 s", "0.900"]
+    assert page.row(name) == [[name, *figures]]
     assert page.row("fhe-recommender", "250 ms; 25.0 MB up, 100 MB down")[0][3:] == ["–"] * 3
 
 
