@@ -1,16 +1,22 @@
 """An item model out of the scores that were asked for.
 
-Scores are ``e V + b``, and who asks about shoppers of its own knows every e. So as many shoppers as
-there are factors, and one more for the bias, give V and b by least squares: that is what a query
-costs its owner, however well an answer is concealed.
+Scores are ``e V + b``, and nobody can see which e is asked about. A question of zeros gives b, and
+every further one gives **two** rows of V: weights at the node are whole numbers of a known unit,
+so one factor is asked for in full, and another so much smaller that its share lies below that unit.
+The numbers of a question may also be larger than those of any embedding. This is what queries cost
+the owner of a catalogue, however well an answer is concealed.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import replace
 
 import numpy as np
 
 from hecf.he.ckks import generate_keys
 from hecf.he.evaluator import CkksEvaluator
+from hecf.he.matrices import EncryptedMatrix
 from hecf.he.modular import Float
 from hecf.he.own_key.public_key import QuerierKey
 from hecf.he.own_key.querier import CkksQuerier
@@ -23,17 +29,43 @@ CLOSE = 0.02
 """A weight counts as found when it is this close, relative to the typical weight."""
 
 
-def extract(shoppers: Float, scores: Float) -> Float:
-    """Solve for item factors, float64 of shape (factors, items).
+ENLARGED = 64
+"""How much larger than agreed the numbers of a question are; a score stays below the modulus."""
+
+
+def questions(plan: ProductPlan) -> Float:
+    """Shape questions for as many item factors as possible, float64 of shape (left, inner).
 
     Parameters
     ----------
-    shoppers : float64 array, shape (shoppers, factors)
-        What was asked about.
-    scores : float64 array, shape (shoppers, items)
+    plan : ProductPlan
+        Of a query; shoppers that it allows beyond what is needed are asked about in vain.
     """
-    known = np.column_stack([shoppers, np.ones(len(shoppers))])
-    return np.linalg.lstsq(known, scores, rcond=None)[0][:-1].astype(np.float64)
+    shaped = np.zeros((plan.left, plan.inner))
+    for number, factor in enumerate(range(0, plan.inner, 2), start=1):
+        if number < plan.left:
+            shaped[number, factor] = 1
+            shaped[number, factor + 1 : factor + 2] = _below_the_unit(plan)
+    return shaped
+
+
+def extract(plan: ProductPlan, scores: Float) -> Float:
+    """Read item factors, float64 of shape (inner, right), off answers to enlarged questions.
+
+    Parameters
+    ----------
+    plan : ProductPlan
+    scores : float64 array, shape (left, right)
+        Factors that no question was allowed for stay zero.
+    """
+    unit = math.ldexp(1, -plan.right_scale_bits)
+    found = np.zeros((plan.inner, plan.right))
+    for number, factor in enumerate(range(0, plan.inner, 2), start=1):
+        if number < plan.left:
+            sums = (scores[number] - scores[0]) / ENLARGED
+            found[factor] = np.round(sums / unit) * unit
+            found[factor + 1 : factor + 2] = (sums - found[factor]) / _below_the_unit(plan)
+    return found
 
 
 def share_found(guessed: Float, items: Float) -> float:
@@ -54,21 +86,34 @@ def experiment(plan: ProductPlan, random: RandomBytes) -> Outcome:
     querier = CkksQuerier(generate_keys(plan.parameters)[0], random)
     key = QuerierKey.from_bytes(plan.parameters, querier.public_key())
     answerer = CkksEvaluator(key.expanded, random)
-    shoppers = np.clip(gaussian((plan.left, plan.inner), random) / 4, -1, 1)
     items = gaussian((plan.inner, plan.right), random)
     items /= np.abs(items).sum(axis=0).max()
     bias = np.clip(gaussian((plan.right,), random) / 4, -1, 1)
-    query = querier.encrypt(plan, np.ascontiguousarray(shoppers.T))
+    unit = math.ldexp(1, -plan.right_scale_bits)
+    quantised = np.round(items / unit) * unit
+    asked = questions(plan)
+    query = _enlarged(querier.encrypt(plan, np.ascontiguousarray(asked.T)))
     answer = querier.decrypt(answerer.drown(answerer.score(query, items, bias)))
-    unlimited = np.clip(gaussian((plan.inner + 1, plan.inner), random) / 4, -1, 1)
+    unlimited = replace(plan, left=plan.inner // 2 + 2)
+    exact = ENLARGED * questions(unlimited) @ quantised + bias
     return Outcome(
         attack="extraction",
-        attacker="a retailer that asks about shoppers of its own and keeps the scores",
+        attacker="a retailer that shapes its questions and keeps the scores",
         measure="share of the owner's item factors",
         threshold=SUCCESS,
-        unprotected=share_found(extract(unlimited, unlimited @ items + bias), items),
-        protected=share_found(extract(shoppers, answer), items),
-        protection=f"none: {plan.left} shoppers are as good as {plan.inner + 1} and more"
-        if plan.left > plan.inner
-        else f"that only {plan.left} shoppers may be asked about",
+        unprotected=share_found(extract(unlimited, exact), items),
+        protected=share_found(extract(plan, answer), items),
+        protection=f"only {plan.left} questions, of which each but the first gives two factors of "
+        f"{plan.inner}",
     )
+
+
+def _enlarged(query: EncryptedMatrix) -> EncryptedMatrix:
+    primes = np.array(query.plan.primes, dtype=np.uint64)[:, np.newaxis]
+    words = query.words.astype(np.uint64) * ENLARGED % primes
+    return replace(query, words=words.astype(np.uint32))
+
+
+def _below_the_unit(plan: ProductPlan) -> float:
+    """How small a factor is asked for, so that its share of a score is less than half a unit."""
+    return math.ldexp(1, -plan.right_scale_bits - 1)
