@@ -41,7 +41,7 @@ def multiply(left: Words, right: Words, primes: tuple[int, ...]) -> Words:
     groups, blocks, x = left.shape[:3]
     others, _, y = right.shape[:3]
     degree = left.shape[-1]
-    out = np.empty((groups, others, x + y - 1, len(primes), degree), dtype=np.uint32)
+    out = loops.empty((groups, others, x + y - 1, len(primes), degree), np.uint32)
     if loops.available() and (min(x, y) == 1 or x == y == 2):
         _multiply_in_loops(_strided(left), _strided(right), out, primes)
         return out
@@ -83,7 +83,9 @@ class LoadedMatrix:
         """Copy words of shape (G, B, x, L, N), with N a multiple of 8."""
         groups, blocks, x, level, degree = words.shape
         grid = words.reshape(groups, blocks, x, level, degree // loops.LANES, loops.LANES)
-        tiles = np.ascontiguousarray(grid.transpose(3, 4, 1, 0, 2, 5)).view(np.int32)
+        ordered = grid.transpose(3, 4, 1, 0, 2, 5)
+        tiles = loops.empty(ordered.shape, np.int32)
+        tiles[...] = ordered
         for part, prime in zip(tiles, primes, strict=True):
             for tile in part:
                 tile -= (tile > prime // 2) * np.int32(prime)
@@ -126,7 +128,7 @@ def multiply_loaded(left: LoadedMatrix, right: LoadedMatrix, out: Words | None =
     others, _, y = right.shape[:3]
     shape = (groups, others, x + y - 1, level, degree)
     if out is None:
-        out = np.empty(shape, dtype=np.uint32)
+        out = loops.empty(shape, np.uint32)
     elif out.shape != shape or out.dtype != np.uint32 or not out.flags.c_contiguous:
         raise Mismatch(
             "products do not fit their array",

@@ -8,8 +8,10 @@ threads run as NumPy's BLAS has, so :mod:`hecf.threads` limits both.
 from __future__ import annotations
 
 import ctypes
+import math
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ Words = NDArray[np.uint32]
 Complex = NDArray[np.complex128]
 Offsets = NDArray[np.int64]
 Centred = NDArray[np.int32]
+Number = TypeVar("Number", bound=np.number)
 
 POSITIONS = 16
 """Positions of the transform in one tile: a cache line of words."""
@@ -29,6 +32,9 @@ LANES = 8
 
 ITEMS = 8
 """Items of a panel of small integers."""
+
+CACHE_LINE = 64
+"""Bytes of a line of the cache."""
 
 WORTH_THREADS = 1 << 18
 """Values below which starting threads costs more than it saves."""
@@ -53,6 +59,18 @@ LIBRARY = _load()
 def available() -> bool:
     """Whether the shared library is there."""
     return LIBRARY is not None
+
+
+def empty(shape: tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
+    """Return an empty array that starts on a line of the cache.
+
+    NumPy's large arrays start 16 bytes beyond, so that every tile would lie on two lines: products
+    of a million rows take a fifth longer.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    space = np.empty(size + CACHE_LINE, dtype=np.uint8)
+    start = -space.ctypes.data % CACHE_LINE
+    return space[start : start + size].view(dtype).reshape(shape)
 
 
 def threads(values: int = WORTH_THREADS) -> int:

@@ -161,6 +161,21 @@ def test_loaded_matrices_give_the_same_products(components: tuple[int, int]) -> 
             kernels.multiply_loaded(a, b, wrong)
 
 
+def test_products_do_not_depend_on_where_arrays_start() -> None:
+    random = np.random.default_rng(6)
+    words = words_of(random, (3, 40, 2, 2, 48), PRIMES)
+    a = LoadedMatrix.load(words, PRIMES)
+    product = kernels.multiply_loaded(a, a)
+    for start in (0, 1):
+        space = loops.empty((product.size + 16,), np.uint32)
+        space[:] = 7
+        out = space[start : start + product.size].reshape(product.shape)
+        assert (out.ctypes.data % loops.CACHE_LINE == 0) == (start == 0)
+        assert np.array_equal(kernels.multiply_loaded(a, a, out), product)
+        assert (space[start + product.size :] == 7).all()
+    assert np.array_equal(kernels.multiply(words, words, PRIMES), product)
+
+
 @pytest.mark.parametrize("degree", [1024, 16384])
 def test_products_with_small_polynomials_are_the_same_and_exact(degree: int) -> None:
     random = np.random.default_rng(degree)

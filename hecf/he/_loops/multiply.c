@@ -1,5 +1,8 @@
 /* Products of matrices of polynomials, at every position of the transform separately. */
 #include "common.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #define AHEAD 16      /* summands between asking for a cache line and reading it */
 #define POSITIONS 16  /* positions of a tile: one cache line of words */
@@ -186,6 +189,19 @@ INLINE void gather(multiply_scratch *s, int side, lines *from, const i64 *rows, 
 /* How far apart rows are that are equally far apart. */
 INLINE i64 apart(const i64 *rows, i64 count) { return count > 1 ? rows[1] - rows[0] : 0; }
 
+/* Write the words of a tile. Whole lines go past the caches, which would read them first. */
+INLINE void write_tile(uint32_t *to, const uint32_t *words, i64 live)
+{
+#if defined(__SSE2__)
+    if (live == POSITIONS && (uintptr_t)to % (POSITIONS * sizeof *to) == 0) {
+        for (int n = 0; n < POSITIONS; n += 4)
+            _mm_stream_si128((__m128i *)(to + n), *(const __m128i *)(words + n));
+        return;
+    }
+#endif
+    memcpy(to, words, (size_t)live * sizeof *to);
+}
+
 /* One block of at most SIDE x SIDE results at one tile of positions. */
 INLINE void block(multiply_scratch *s, const multiply_job *job, i64 tile, i64 row, i64 rows,
                   i64 column, i64 columns, int wide)
@@ -236,7 +252,7 @@ INLINE void block(multiply_scratch *s, const multiply_job *job, i64 tile, i64 ro
             }
             uint32_t *to = job->out + job->out_rows[row + i] + job->out_columns[column + j] + at;
             for (int n = 0; n < products; n++)
-                memcpy(to + n * job->out_second, results[n], (size_t)live * sizeof *to);
+                write_tile(to + n * job->out_second, results[n], live);
         }
 }
 
@@ -250,6 +266,9 @@ INLINE void multiply_body(const void *j, i64 begin, i64 end, void *scratch, int 
                 block(s, job, tile, row,
                       job->rows - row < SIDE ? job->rows - row : SIDE, column,
                       job->columns - column < SIDE ? job->columns - column : SIDE, wide);
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
 }
 BUILD(multiply)
 

@@ -66,7 +66,7 @@ class OwnKeyNode:
         if query.plan.fingerprint != self.plan.fingerprint:
             raise Mismatch("a query belongs to another plan")
         groups, count, level, degree = self.plan.tail_shape
-        out = np.empty((groups, count, 2, level, degree), dtype=np.uint32)
+        out = loops.empty((groups, count, 2, level, degree), np.uint32)
         components = np.stack([query.constant, query.tail], axis=2)
         for words, target in zip(components, out, strict=True):
             if self.plan.layout == QUERY:
@@ -109,7 +109,7 @@ def _load_polynomials(plan: OwnKeyPlan, integers: NDArray[np.int64]) -> list[NDA
     groups = plan.packing.right_groups(plan.items)
     blocks, level, degree = plan.query_shape[1:]
     shape = (degree // loops.POSITIONS, groups, blocks, loops.POSITIONS)
-    loaded = [np.empty(shape, dtype=np.int32) for _ in range(level)]
+    loaded = [loops.empty(shape, np.int32) for _ in range(level)]
     columns = LOAD_GROUPS * plan.packing.right
     for start in range(0, groups, LOAD_GROUPS):
         first = start * plan.packing.right
