@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     from hecf.coalition import Coalition, LoyaltyCoalition
     from hecf.data import ColumnNames, UserItems
     from hecf.evaluation import compare, evaluate
-    from hecf.recommenders import EASE, AlternatingLeastSquares, ItemKNN, MostPopular, PureSVD
+    from hecf.recommenders import (
+        EASE,
+        AlternatingLeastSquares,
+        CrossRetailer,
+        ItemKNN,
+        MostPopular,
+        PureSVD,
+    )
 
 __version__ = "0.1.0"
 
@@ -18,6 +25,7 @@ __all__ = [
     "AlternatingLeastSquares",
     "Coalition",
     "ColumnNames",
+    "CrossRetailer",
     "ItemKNN",
     "LoyaltyCoalition",
     "MostPopular",
@@ -31,6 +39,7 @@ _HOMES = {
     "AlternatingLeastSquares": "hecf.recommenders",
     "Coalition": "hecf.coalition",
     "ColumnNames": "hecf.data",
+    "CrossRetailer": "hecf.recommenders",
     "EASE": "hecf.recommenders",
     "ItemKNN": "hecf.recommenders",
     "LoyaltyCoalition": "hecf.coalition",

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
-from hecf.coalition.cross_retailer import CrossRetailerModel
 from hecf.coalition.loading import loaded, user_items_of
-from hecf.coalition.services import LocalServices
+from hecf.coalition.rounds import released_blocks, released_differences, released_scores
 from hecf.coalition.similarity import most_similar_rows
+from hecf.coalition.week import Week
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.data.user_items import UserItems
 from hecf.errors import InvalidInput
 from hecf.he.similarity.plan import normalise_rows
-from hecf.measure import Measurements
-from hecf.models import CrossRetailerRidge, LocalEmbedding
+from hecf.models import LocalEmbedding
 from hecf.models.cross_ridge import Blocks
-from hecf.models.selection import choose_penalty, choose_weighting
-from hecf.models.weights import Weighting
-from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.terms import Terms
-from hecf.recipes.horizontal import HorizontalRetailer
-from hecf.recipes.vertical import Recommendations, VerticalRetailer
+from hecf.recommenders import CrossRetailer
+from hecf.recommenders.base import Matrix, best, counts_of, indices
 
 Float = NDArray[np.float64]
 
@@ -93,139 +90,160 @@ class LoyaltyCoalition:
             top_k=top_k,
         )
 
-    def fit(self, weighting: Weighting | None = None) -> dict[str, CrossRetailerModel]:
+    def fit(self, recommender: CrossRetailer | None = None) -> dict[str, CrossRetailer]:
         """Fit every retailer's embedding at home and the joint regression over encrypted blocks.
 
         Parameters
         ----------
-        weighting : {"binary", "log1p"}, optional
-            Weights of the counts; by default each retailer chooses on its own data.
+        recommender : CrossRetailer, optional
+            Its settings are used; it is not changed.
 
         Returns
         -------
-        dict of str to CrossRetailerModel
-            Ridge and decay are chosen by generalised cross-validation on the released blocks.
+        dict of str to CrossRetailer
+            The fitted model of every retailer.
 
         Raises
         ------
         InvalidInput
-            If the data of a retailer does not suit the factors.
+            If the data of a retailer does not suit the factors, or a setting is out of range.
         """
-        factors = self.terms.factors
+        settings = CrossRetailer() if recommender is None else recommender
         embeddings = {
-            name: LocalEmbedding.fit(
-                entry.counts, factors, kind=weighting or choose_weighting(entry.counts, factors)
-            )
+            name: settings.embedded(entry.counts, self.terms.factors)
             for name, entry in self.user_items.items()
         }
         rows = {name: embedding.shoppers for name, embedding in embeddings.items()}
-        blocks = self._blocks(self.terms, rows)
-        return self._models(embeddings, self.user_ids, rows, blocks, {})
+        blocks = released_blocks(self.terms, rows, rows)
+        own = {name: np.eye(self.terms.factors) for name in rows}
+        return self._joined(settings, embeddings, self.user_items, rows, blocks, own)
 
     def update(
-        self, models: Mapping[str, CrossRetailerModel], data: Mapping[str, Any]
-    ) -> dict[str, CrossRetailerModel]:
-        """Take in new shoppers, for example of a week, without encrypting the old ones again.
+        self, models: Mapping[str, CrossRetailer], data: Mapping[str, Any]
+    ) -> dict[str, CrossRetailer]:
+        """Take in what shoppers bought since, for example in a week: known shoppers and new ones.
 
-        Their rows are folded into the embeddings, which do not change; the blocks of these rows
-        are computed under encryption and added to the old ones.
+        Counts are added to those of known shoppers. Their rows before and after are folded into the
+        embeddings, which do not change, and only the difference that they make to the blocks is
+        computed, under encryption; it is added to the old ones. The others are not encrypted again.
 
         Parameters
         ----------
-        models : mapping of str to CrossRetailerModel
-            Of :meth:`fit` or of an earlier update.
+        models : mapping of str to CrossRetailer
+            Of :meth:`fit` or of an earlier update; they are not changed.
         data : mapping of str to UserItems, InteractionTable or data frame
-            Of the new shoppers, for any of the retailers. Items outside a catalogue are dropped.
+            What was bought since, at any of the retailers. Items outside a catalogue are dropped.
 
         Returns
         -------
-        dict of str to CrossRetailerModel
+        dict of str to CrossRetailer
 
         Raises
         ------
         InvalidInput
-            If a shopper is known already, or there are fewer new ones than a release needs.
+            If fewer shoppers bought something than a release needs.
+
+        Security
+        --------
+        The difference is of the shoppers in the update only, so there must be as many of them as
+        for a release of the blocks, and every retailer learns who they are, though not where they
+        bought. Leave a week with few shoppers to the next one.
         """
-        known = next(iter(models.values())).user_ids
-        loaded = {name: user_items_of(entry, self._columns) for name, entry in data.items()}
-        self._check_names(loaded)
-        new = sorted({user for entry in loaded.values() for user in entry.user_ids})
-        doubled = len(set(new) & set(known))
-        if doubled or len(new) < self.terms.minimum_shoppers:
+        self._check_names(data)
+        fresh = {name: user_items_of(entry, self._columns) for name, entry in data.items()}
+        week = Week.of(models, fresh)
+        if week.active < self.terms.minimum_shoppers:
             raise InvalidInput(
-                "the shoppers of an update do not suit it",
-                got=f"{len(new)} shoppers, {doubled} of them known",
-                expected=f"at least {self.terms.minimum_shoppers} new ones",
+                "the shoppers of an update are too few",
+                got=f"{week.active} who bought something in the catalogues",
+                expected=f"at least {self.terms.minimum_shoppers}",
             )
-        rows = {name: _folded(models[name], loaded.get(name), new) for name in models}
-        added = self._blocks(self._terms_for(len(new)), rows)
-        triangles = self._own_blocks(rows)
-        blocks = {pair: next(iter(models.values())).blocks[pair] + added[pair] for pair in added}
-        own = {name: models[name].own[name] + triangles[name] for name in models}
-        stacked = {name: np.vstack([models[name].rows, rows[name]]) for name in models}
-        embeddings = {name: model.embedding for name, model in models.items()}
-        return self._models(embeddings, (*known, *new), stacked, blocks, own)
+        blocks, squares = released_differences(self.terms, week, len(self.user_ids))
+        first = next(iter(models.values()))
+        return self._joined(
+            first,
+            {name: model.embedding for name, model in models.items()},
+            week.user_items,
+            week.rows,
+            {pair: block + blocks[pair] for pair, block in first.blocks.items()},
+            {name: square + squares[name] for name, square in first.own.items()},
+        )
 
     def recommend(
         self,
-        models: Mapping[str, CrossRetailerModel],
+        models: Mapping[str, CrossRetailer],
         target: str,
-        user_ids: Sequence[str],
-        data: Mapping[str, Any] | None = None,
-    ) -> Recommendations:
+        userid: int | ArrayLike,
+        user_items: Mapping[str, Matrix] | None = None,
+        N: int = 10,
+        filter_already_liked_items: bool = True,
+        filter_items: ArrayLike | None = None,
+        recalculate_user: bool = False,
+        items: ArrayLike | None = None,
+    ) -> tuple[NDArray[np.int32], Float]:
         """Recommend a retailer's items with what the others know of the shoppers.
+
+        After `target`, arguments and results are those of implicit; what a single retailer knows
+        goes by its name.
 
         Parameters
         ----------
-        models : mapping of str to CrossRetailerModel
+        models : mapping of str to CrossRetailer
         target : str
-        user_ids : sequence of str
-            Members of the fit, or new ones.
-        data : mapping of str to UserItems, InteractionTable or data frame, optional
-            What the other retailers know of new shoppers, who are folded in.
+            Whose items are recommended.
+        userid : int or array of int, shape (b,)
+            Rows of the shoppers in the models.
+        user_items : mapping of str to UserItems or sparse CSR array or matrix, optional
+            The counts of just these shoppers, (b, items), in the order of `userid`, at any of the
+            retailers; by default those that the models have.
+        N : int
+        filter_already_liked_items : bool
+            Whether items that the shopper has at the target are left out.
+        filter_items, items : array of int, optional
+            Items never to recommend, and the only ones to recommend.
+        recalculate_user : bool
+            Whether shoppers are described by `user_items`, as new ones are, who are folded in. They
+            have no row, and `userid` says only how many they are.
 
         Returns
         -------
-        Recommendations
-            ``rows`` are positions in `user_ids`, ``items`` columns of the target's catalogue.
+        ids : int32 array, shape (N,) or (b, N)
+            Best first; -1 where fewer than N items are left.
+        scores : float64 array of the same shape
 
         Raises
         ------
         InvalidInput
-            If there is no such retailer or no shopper.
+            If there is no such retailer or shopper, or shapes do not fit.
+
+        Security
+        --------
+        The target receives all scores of these shoppers, as in a coalition with blinded release.
         """
-        self._check_names({target: None, **(data or {})})
-        loaded = {name: user_items_of(entry, self._columns) for name, entry in (data or {}).items()}
-        users = tuple(user_ids)
-        # The plan of the key needs a directory of some size; the rows above the users stay empty.
-        terms = self._terms_for(len(users))
-        rows = {}
-        for name, model in models.items():
-            known = model.rows_of(users)
-            fresh = _folded(model, loaded.get(name), users)
-            chosen = np.where(np.abs(fresh).max(axis=1, keepdims=True) > 0, fresh, known)
-            rows[name] = np.vstack([chosen, np.zeros((terms.shoppers - len(users), terms.factors))])
-
-        def take_part(
-            name: str, node: ComputeNode, holder: KeyHolder, mine: Measurements
-        ) -> Recommendations | None:
-            retailer = VerticalRetailer(terms, name, node, holder, mine)
-            encryptor = retailer.join()
-            if name == target:
-                task, unit = retailer.declare(models[name].embedding, tuple(range(len(users))))
-                return retailer.collect(task, unit)
-            retailer.share(encryptor, rows[name], models[name].ridge, target)
-            return None
-
-        with LocalServices(terms) as services:
-            found = services.run(terms.retailers, take_part)[target]
-        if found is None:
-            raise InvalidInput("there is no such retailer", got=target)
-        return found
+        self._check_names([target, *(user_items or {})])
+        users = np.atleast_1d(np.asarray(userid))
+        if users.ndim != 1 or users.dtype.kind not in "iu" or not users.size:
+            raise InvalidInput("userid names no shopper", expected="a number or some numbers")
+        if recalculate_user and user_items is None:
+            raise InvalidInput("new shoppers are described by user_items", expected="user_items")
+        if not recalculate_user:
+            users = indices("userid", users, len(models[target].members))
+        bought = {name: self._counts(models[name], users, user_items) for name in models}
+        rows = {
+            name: model.embedding.fold_in(bought[name])
+            if recalculate_user
+            else model.user_factors[users]
+            for name, model in models.items()
+            if name != target
+        }
+        scores = released_scores(self._terms_for(users.size), models, rows, target)
+        if filter_already_liked_items:
+            scores[bought[target].nonzero()] = -np.inf
+        return best(scores, N, filter_items, items, single=np.ndim(userid) == 0)
 
     def similar_items(
         self,
-        models: Mapping[str, CrossRetailerModel],
+        models: Mapping[str, CrossRetailer],
         source: str,
         itemid: ArrayLike,
         target: str,
@@ -238,7 +256,7 @@ class LoyaltyCoalition:
 
         Parameters
         ----------
-        models : mapping of str to CrossRetailerModel
+        models : mapping of str to CrossRetailer
         source, target : str
             The retailer that asks, and the one whose items are found.
         itemid : int or array of int, shape (b,)
@@ -260,83 +278,61 @@ class LoyaltyCoalition:
         ReleaseRefused
             If more is asked for than the terms release.
         """
-        self._check_names({source: None, target: None})
+        self._check_names([source, target])
         if source == target:
             raise InvalidInput("similar items are of another retailer", got=target)
         items = np.atleast_1d(np.asarray(itemid))
-        length = len(models[source].item_ids)
+        length = models[source].items
         if items.dtype.kind not in "iu" or not ((items >= 0) & (items < length)).all():
             raise InvalidInput("itemid is out of range", expected=f"0 to {length - 1}")
         blocks = models[source].blocks
         found = blocks.get((source, target))
         block = blocks[target, source].T if found is None else found
-        mine = normalise_rows(models[source].embedding.items.T[items]) @ block
+        mine = normalise_rows(models[source].item_factors[items]) @ block
         # A product of orthonormal columns does not lengthen a row, but its noise can.
         mine /= np.maximum(1.0, np.linalg.norm(mine, axis=1, keepdims=True))
-        theirs = normalise_rows(models[target].embedding.items.T)
+        theirs = normalise_rows(models[target].item_factors)
         ids, scores = most_similar_rows(self.terms, source, target, mine, theirs, N)
         return (ids[0], scores[0]) if np.ndim(itemid) == 0 else (ids, scores)
 
-    def _blocks(self, terms: Terms, rows: Mapping[str, Float]) -> Blocks:
-        def take_part(
-            name: str, node: ComputeNode, holder: KeyHolder, mine: Measurements
-        ) -> Blocks:
-            retailer = VerticalRetailer(terms, name, node, holder, mine)
-            return retailer.blocks(retailer.join(), rows[name])
-
-        with LocalServices(terms) as services:
-            return next(iter(services.run(terms.retailers, take_part).values()))
-
-    def _own_blocks(self, rows: Mapping[str, Float]) -> dict[str, Float]:
-        """Products of each retailer's new rows with themselves, known to all afterwards.
-
-        Each fills its own part of one vector, so their sum is all of them.
-        """
-        names, size = self.terms.retailers, self.terms.factors**2
-
-        def take_part(name: str, node: ComputeNode, holder: KeyHolder, mine: Measurements) -> Float:
-            vector = np.zeros(len(names) * size)
-            start = names.index(name) * size
-            vector[start : start + size] = (rows[name].T @ rows[name]).ravel()
-            summation = HorizontalRetailer(self.terms, name, node, holder, mine)
-            return summation("own-blocks", vector, value_bound=1.0, whole=False)
-
-        with LocalServices(self.terms) as services:
-            total = next(iter(services.run(names, take_part).values()))
-        shape = (self.terms.factors, self.terms.factors)
-        return {
-            name: part.reshape(shape)
-            for name, part in zip(names, np.split(total, len(names)), strict=True)
-        }
-
-    def _models(
+    def _joined(
         self,
+        settings: CrossRetailer,
         embeddings: Mapping[str, LocalEmbedding],
-        users: tuple[str, ...],
+        entries: Mapping[str, UserItems],
         rows: Mapping[str, Float],
         blocks: Blocks,
         own: Mapping[str, Float],
-    ) -> dict[str, CrossRetailerModel]:
+    ) -> dict[str, CrossRetailer]:
         names = self.terms.retailers
-        full = {name: own.get(name, np.eye(self.terms.factors)) for name in names}
-        penalty = choose_penalty(blocks, names, len(users), own=full)
-        ridge = CrossRetailerRidge.fit(
-            blocks, names, ridge=penalty.ridge, decay=penalty.decay, own=full
-        )
         return {
-            name: CrossRetailerModel(
-                name,
-                embeddings[name],
-                self.user_items[name].item_ids,
-                users,
-                rows[name],
-                dict(blocks),
-                full,
-                ridge,
-                penalty,
+            name: settings.joined(
+                name, names, embeddings[name], entries[name], rows[name], blocks, own
             )
             for name in names
         }
+
+    def _counts(
+        self,
+        model: CrossRetailer,
+        users: NDArray[np.int64],
+        user_items: Mapping[str, Matrix] | None,
+    ) -> csr_array:
+        """Look up counts of some shoppers at a retailer, (b, items), or take the given ones."""
+        if user_items is None:
+            return csr_array(model.counts[users])
+        name, shape = str(model.name), (users.size, model.items)
+        if name not in user_items:
+            return csr_array(shape, dtype=np.float64)
+        given = user_items[name]
+        if isinstance(given, UserItems):
+            given = given.with_items(self.user_items[name].item_ids)
+        counts = counts_of(given)
+        if counts.shape != shape:
+            raise InvalidInput(
+                f"the counts of {name} do not fit", got=f"shape {counts.shape}", expected=shape
+            )
+        return counts
 
     def _terms_for(self, shoppers: int) -> Terms:
         if shoppers < 1:
@@ -344,7 +340,7 @@ class LoyaltyCoalition:
         size = max(shoppers, self.terms.minimum_shoppers, self.terms.factors + 1)
         return replace(self.terms, identifier=secrets.token_hex(16), shoppers=size)
 
-    def _check_names(self, names: Mapping[str, Any]) -> None:
+    def _check_names(self, names: Iterable[str]) -> None:
         unknown = sorted(set(names) - set(self.terms.retailers))
         if unknown:
             raise InvalidInput(
@@ -352,10 +348,3 @@ class LoyaltyCoalition:
                 got=", ".join(unknown),
                 expected=f"some of {', '.join(self.terms.retailers)}",
             )
-
-
-def _folded(model: CrossRetailerModel, entry: UserItems | None, users: Sequence[str]) -> Float:
-    if entry is None:
-        return np.zeros((len(users), model.embedding.factors))
-    arranged = entry.with_users(users).with_items(model.item_ids)
-    return model.embedding.fold_in(arranged.counts)

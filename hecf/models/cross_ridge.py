@@ -22,7 +22,7 @@ from hecf.models.denoising import consistent_blocks, shrunk_block
 Blocks = Mapping[tuple[str, str], NDArray[np.float64]]
 
 
-def joint_prior(factors: int, decay: float) -> NDArray[np.float64]:
+def joint_prior(factors: int, decay: float, used: int | None = None) -> NDArray[np.float64]:
     """Scale of each factor before the ridge penalty: ``(k + 1) ** -decay`` for k from 0.
 
     Later factors carry less of a shopper's taste, so they are penalised more. The scale is
@@ -34,6 +34,9 @@ def joint_prior(factors: int, decay: float) -> NDArray[np.float64]:
         d, at least 1.
     decay : float
         0 treats all factors alike.
+    used : int, optional
+        The factors from this one on have scale 0, which leaves them out: columns of an embedding
+        are ordered by strength, so the first ones are the embedding of fewer factors.
 
     Returns
     -------
@@ -42,13 +45,19 @@ def joint_prior(factors: int, decay: float) -> NDArray[np.float64]:
     Raises
     ------
     InvalidInput
-        If factors or decay is out of range.
+        If factors, decay or used is out of range.
     """
     if factors < 1:
         raise InvalidInput("the number of factors is out of range", got=factors, expected="1 up")
     if not (math.isfinite(decay) and decay >= 0):
         raise InvalidInput("decay is out of range", got=decay, expected="a finite number, 0 up")
-    return np.arange(1, factors + 1, dtype=np.float64) ** -decay
+    if used is not None and not 1 <= used <= factors:
+        raise InvalidInput(
+            "the factors to use are out of range", got=used, expected=f"1..{factors}"
+        )
+    scale = np.arange(1, factors + 1, dtype=np.float64) ** -decay
+    scale[factors if used is None else used :] = 0.0
+    return scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +100,7 @@ class CrossRetailerRidge:
         decay: float,
         noise: float = 0.0,
         own: Mapping[str, NDArray[np.float64]] | None = None,
+        used: int | None = None,
     ) -> CrossRetailerRidge:
         """Solve one ridge regression for each target.
 
@@ -114,6 +124,9 @@ class CrossRetailerRidge:
         own : mapping of str to float64 array, shape (d, d), optional
             ``P_r' P_r`` of retailers whose columns are no longer orthonormal, because rows were
             added to them; the identity for the others.
+        used : int, optional
+            How many columns of each source enter; all by default. The others' rows of the maps
+            are zero.
 
         Returns
         -------
@@ -142,7 +155,7 @@ class CrossRetailerRidge:
             shrunk = {pair: shrunk_block(block, noise) for pair, block in checked.items()}
             checked = consistent_blocks(shrunk, names)
         products = joint_products(checked, names, own)
-        prior = joint_prior(products[names[0], names[0]].shape[0], decay)
+        prior = joint_prior(products[names[0], names[0]].shape[0], decay, used)
         maps: dict[tuple[str, str], NDArray[np.float64]] = {}
         for target in names:
             sources = [name for name in names if name != target]

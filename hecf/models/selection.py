@@ -6,8 +6,10 @@ retailer finds the same ones and nobody has to announce them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import get_args
 
 import numpy as np
@@ -23,6 +25,8 @@ from hecf.models.weights import Weighting
 Float = NDArray[np.float64]
 RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 DECAYS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""Of the factors: how many columns of each source are tried."""
 _PLACES = 20
 
 
@@ -33,13 +37,16 @@ class Penalty:
     Parameters
     ----------
     ridge, decay : float
-        As for :meth:`CrossRetailerRidge.fit`.
+        As for :meth:`CrossRetailerRidge.fit`, as `used` is.
+    used : int
+        Columns of each source that enter the regression.
     score : float
         Lower is better; comparable among choices for the same blocks only.
     """
 
     ridge: float
     decay: float
+    used: int
     score: float
 
 
@@ -51,12 +58,14 @@ def choose_penalty(
     own: Mapping[str, Float] | None = None,
     ridges: Sequence[float] = RIDGES,
     decays: Sequence[float] = DECAYS,
+    used: Sequence[int] | None = None,
 ) -> Penalty:
-    """Choose ridge and decay by generalised cross-validation (Golub, Heath and Wahba 1979).
+    """Choose ridge, decay and columns by generalised cross-validation (Golub, Heath, Wahba 1979).
 
     The residual of the regression and its effective degrees of freedom need Gram blocks only. The
     scores of all targets are added; column k of a target counts ``1 / (k + 1) ** 2``, since early
-    columns carry most of the weights.
+    columns carry most of the weights. All columns of the targets count, whatever is tried of the
+    sources, so the scores of different numbers of columns are comparable.
 
     Parameters
     ----------
@@ -68,6 +77,9 @@ def choose_penalty(
         As for :meth:`CrossRetailerRidge.fit`.
     ridges, decays : sequence of float
         What is tried.
+    used : sequence of int, optional
+        Numbers of columns of each source that are tried, by default four :data:`SHARES` of them.
+        The released blocks of all columns hold those of fewer.
 
     Returns
     -------
@@ -82,13 +94,16 @@ def choose_penalty(
         raise InvalidInput("there is nothing to choose from", got=(len(ridges), len(decays)))
     names = tuple(retailers)
     products = joint_products(blocks, names, own)
+    factors = products[names[0], names[0]].shape[0]
+    columns = used or sorted({math.ceil(share * factors) for share in SHARES}, reverse=True)
     best: Penalty | None = None
-    for decay in decays:
-        spectra = [_spectrum(products, names, target, decay) for target in names]
+    for count, decay in product(columns, decays):
+        prior = joint_prior(factors, decay, count)
+        spectra = [_spectrum(products, names, target, prior) for target in names]
         for ridge in ridges:
             score = sum(_validation(spectrum, ridge, shoppers) for spectrum in spectra)
             if best is None or score < best.score:
-                best = Penalty(float(ridge), float(decay), float(score))
+                best = Penalty(float(ridge), float(decay), int(count), float(score))
     assert best is not None  # noqa: S101 - both sequences have an element
     return best
 
@@ -135,11 +150,11 @@ def choose_weighting(counts: csr_array, factors: int) -> Weighting:
 
 
 def _spectrum(
-    products: Blocks, names: tuple[str, ...], target: str, decay: float
+    products: Blocks, names: tuple[str, ...], target: str, prior: Float
 ) -> tuple[Float, Float, Float]:
     """Eigenvalues of the scaled Gram, the products with the target rotated, the target's norms."""
     sources = [name for name in names if name != target]
-    scale = np.tile(joint_prior(products[target, target].shape[0], decay), len(sources))[:, None]
+    scale = np.tile(prior, len(sources))[:, None]
     gram = np.block([[products[r, s] for s in sources] for r in sources])
     values, vectors = np.linalg.eigh(scale * gram * scale.T)
     aligned = np.vstack([products[r, target] for r in sources])

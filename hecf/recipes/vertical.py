@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hecf.errors import InvalidInput, Mismatch
 from hecf.he.blinding import BlindedResult
 from hecf.he.parameters import ParameterSet
-from hecf.he.plan import LEFT
+from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.measure import Measurements
@@ -136,13 +136,21 @@ class VerticalRetailer:
             noise=0.0 if private is None else private.deviation(gram_plan(self._terms)),
         )
 
-    def blocks(self, encryptor: Encryptor, rows: Float) -> Blocks:
-        """Contribute rows of the directory, (shoppers, d), and receive every released block."""
+    def blocks(self, encryptor: Encryptor, rows: Float, right: Float | None = None) -> Blocks:
+        """Contribute rows of the directory, (shoppers, d), and receive every released block.
+
+        Parameters
+        ----------
+        encryptor : Encryptor
+        rows : float64 array, shape (shoppers, d)
+        right : float64 array, shape (shoppers, d), optional
+            The right operands, where they are others than the left ones.
+        """
         task = GramTask(self._terms)
-        clipped = self._clipped(rows)
+        sides = {LEFT: rows, RIGHT: rows if right is None else right}
         for name, side in task.parts:
             if name == self._name:
-                self._contribute(encryptor, task, side, clipped)
+                self._contribute(encryptor, task, side, self._clipped(sides[side]))
         return self._key_holder.release_blocks(task).blocks
 
     def _clipped(self, rows: Float) -> Float:
@@ -196,10 +204,25 @@ class VerticalRetailer:
         """Receive the best items of one's own members, chosen here if the scores are blinded."""
         released = self._key_holder.release_scores(task)
         if isinstance(released, BlindedResult):
-            scores = released.unblind(self._node.fetch_mask(task))
-            items, best = top_k(scores, self._terms.top_k)
+            items, best = top_k(self._unblinded(task, released), self._terms.top_k)
             return Recommendations(task.rows, items.astype(np.int32), best * unit)
         return Recommendations(task.rows, released.items, released.scores * unit)
+
+    def scores(self, task: ScoreTask, unit: float) -> Float:
+        """Receive all scores of one's own members, (rows, items); blinded ones only.
+
+        Raises
+        ------
+        Mismatch
+            If the key holder reads the scores: it hands out the best ones only.
+        """
+        released = self._key_holder.release_scores(task)
+        if not isinstance(released, BlindedResult):
+            raise Mismatch("not all scores are released", got=self._terms.topology)
+        return self._unblinded(task, released) * unit
+
+    def _unblinded(self, task: ScoreTask, released: BlindedResult) -> Float:
+        return released.unblind(self._node.fetch_mask(task))
 
     def _task(self, embedding: LocalEmbedding, rows: tuple[int, ...]) -> ScoreTask:
         return ScoreTask(self._terms, self._name, rows, embedding.items.shape[1])

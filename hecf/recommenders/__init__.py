@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hecf.recommenders.als import AlternatingLeastSquares
 from hecf.recommenders.base import Recommender, Summation
+from hecf.recommenders.cross_retailer import CrossRetailer
 from hecf.recommenders.factors import FactorRecommender
 from hecf.recommenders.items import EASE, ItemKNN, MostPopular
 from hecf.recommenders.loading import load_recommender
@@ -12,6 +13,7 @@ from hecf.recommenders.pure_svd import PureSVD
 __all__ = [
     "EASE",
     "AlternatingLeastSquares",
+    "CrossRetailer",
     "FactorRecommender",
     "ItemKNN",
     "MostPopular",

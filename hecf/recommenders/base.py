@@ -7,7 +7,6 @@ model is the same code on pooled data.
 
 from __future__ import annotations
 
-import inspect
 import math
 import os
 from abc import ABC, abstractmethod
@@ -20,6 +19,7 @@ from scipy.sparse import csr_array, csr_matrix
 from hecf.data.user_items import UserItems
 from hecf.errors import InvalidInput
 from hecf.models.ranking import top_k
+from hecf.recommenders.settings import Configurable
 from hecf.recommenders.storage import read_arrays, write_arrays
 
 Float = NDArray[np.float64]
@@ -71,11 +71,8 @@ class Alone:
         return vector
 
 
-class Recommender(ABC):
-    """A model of items that recommends to shoppers.
-
-    Subclasses take their settings as keyword arguments of the same names as their attributes.
-    """
+class Recommender(Configurable, ABC):
+    """A model of items that recommends to shoppers."""
 
     _arrays: ClassVar[tuple[str, ...]]
     """Names of the fitted arrays."""
@@ -224,23 +221,6 @@ class Recommender(ABC):
         """Find the users most similar to one or several users of the fit, as `similar_items`."""
         raise InvalidInput(f"{type(self).__name__} keeps no users", expected="a model of factors")
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the settings by name, as scikit-learn does."""
-        return {name: getattr(self, name) for name in self._settings()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Change settings, as scikit-learn does; raises InvalidInput if there is no such one."""
-        unknown = sorted(set(params) - set(self._settings()))
-        if unknown:
-            raise InvalidInput(
-                f"{type(self).__name__} has no such setting",
-                got=", ".join(unknown),
-                expected=f"some of {', '.join(self._settings())}",
-            )
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write settings and fitted arrays to a ``.npz`` file with a format version; no pickle."""
         self._check_fitted()
@@ -263,10 +243,6 @@ class Recommender(ABC):
         model.item_ids = item_ids
         return model
 
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
-        return f"{type(self).__name__}({settings})"
-
     @property
     @abstractmethod
     def items(self) -> int:
@@ -285,10 +261,6 @@ class Recommender(ABC):
         raise InvalidInput(
             f"{type(self).__name__} cannot recalculate an item", expected="a model of factors"
         )
-
-    @classmethod
-    def _settings(cls) -> list[str]:
-        return list(inspect.signature(cls).parameters)
 
     def _check_fitted(self) -> None:
         if not all(hasattr(self, name) for name in self._arrays):

@@ -7,12 +7,14 @@ import os
 from hecf.errors import InvalidInput
 from hecf.recommenders.als import AlternatingLeastSquares
 from hecf.recommenders.base import Recommender
+from hecf.recommenders.cross_retailer import CrossRetailer
 from hecf.recommenders.items import EASE, ItemKNN, MostPopular
 from hecf.recommenders.pure_svd import PureSVD
 from hecf.recommenders.storage import read_model_name
 
 _KINDS: dict[str, type[Recommender]] = {
-    kind.__name__: kind for kind in (AlternatingLeastSquares, EASE, ItemKNN, MostPopular, PureSVD)
+    kind.__name__: kind
+    for kind in (AlternatingLeastSquares, CrossRetailer, EASE, ItemKNN, MostPopular, PureSVD)
 }
 
 

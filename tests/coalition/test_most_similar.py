@@ -61,10 +61,10 @@ def test_one_shopper_and_what_is_refused() -> None:
 def test_items_across_catalogues_are_those_of_the_same_shoppers(pair) -> None:
     source, target = pair
     coalition = hecf.LoyaltyCoalition(OLD, factors=12, top_k=5, scheme="clear")
-    models = coalition.fit("binary")
+    models = coalition.fit(hecf.CrossRetailer(weighting="binary"))
     items = np.arange(6)
     found = coalition.similar_items(models, source, items, target, N=5)
-    approximate = [models[name].rows @ models[name].embedding.items for name in pair]
+    approximate = [models[name].user_factors @ models[name].embedding.items for name in pair]
     lengths = [np.linalg.norm(values, axis=0) for values in approximate]
     expected = approximate[0].T @ approximate[1] / np.outer(*lengths)
     check(found, expected[items])

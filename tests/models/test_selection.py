@@ -43,6 +43,41 @@ def test_score_equals_generalised_cross_validation_of_the_rows(ridge) -> None:
     assert found.score == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("used", [1, 2])
+def test_fewer_columns_are_the_regression_on_shorter_embeddings(used) -> None:
+    rows = embeddings(0.5)
+    found = choose_penalty(blocks(rows), NAMES, 120, ridges=[0.3], decays=[0.5], used=[used])
+    maps = CrossRetailerRidge.fit(blocks(rows), NAMES, ridge=0.3, decay=0.5, used=used).maps
+    expected = 0.0
+    for target in NAMES:
+        names = [name for name in NAMES if name != target]
+        scaled = np.hstack([rows[name][:, :used] for name in names])
+        scaled = scaled * np.tile(joint_prior(used, 0.5), 2)
+        model = Ridge(alpha=0.3, fit_intercept=False).fit(scaled, rows[target])
+        mapped = sum(rows[name] @ maps[name, target] for name in names)
+        np.testing.assert_allclose(mapped, model.predict(scaled), atol=1e-12)
+        hat = scaled @ np.linalg.solve(scaled.T @ scaled + 0.3 * np.eye(2 * used), scaled.T)
+        residual = ((rows[target] - model.predict(scaled)) ** 2).sum(axis=0)
+        weights = 1 / np.arange(1, 4) ** 2.0
+        expected += (weights * residual).sum() / (1 - np.trace(hat) / 120) ** 2
+    assert found.used == used
+    assert found.score == pytest.approx(expected, rel=1e-9)
+
+
+def test_columns_of_noise_are_left_out() -> None:
+    generator = np.random.default_rng(8)
+    shared = generator.standard_normal((120, 2))
+    noise = {name: generator.standard_normal((120, 6)) for name in NAMES}
+    close = 0.3 * generator.standard_normal((120, 2))
+    rows = {name: np.linalg.qr(np.hstack([shared + close, noise[name]]))[0] for name in NAMES}
+    settings = {"ridges": [0.003], "decays": [0.0]}
+    assert choose_penalty(blocks(rows), NAMES, 120, **settings).used == 2
+    tastes = embeddings(0.05, factors=8)
+    assert choose_penalty(blocks(tastes), NAMES, 120, **settings).used == 8
+    with pytest.raises(InvalidInput, match=r"factors to use .*got 9"):
+        choose_penalty(blocks(tastes), NAMES, 120, used=[9])
+
+
 def test_noise_asks_for_more_ridge() -> None:
     quiet, noisy = (
         choose_penalty(blocks(embeddings(noise)), NAMES, 120, decays=[0.0]).ridge
