@@ -42,6 +42,7 @@ from hecf.measure import Measurements
 from hecf.protocol.tasks import SumTask, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.recipes.contribution import Contributor
+from hecf.recipes.horizontal import received_sum
 from parties.commands.guard import check_target
 from parties.system.lifetime import ERROR_PREFIX
 
@@ -64,12 +65,12 @@ class Client:
         self._pool = stack.enter_context(ThreadPoolExecutor(len(kits)))
         self._session = secrets.token_hex(6)
         scheme, parameters = scheme_by_name(self._terms.scheme), key_parameters(self._terms)
-        self._encryptors = []
+        self._encryptors, self._public_key = [], b""
         for node, key_holder in self._ports:
             node.join(self._terms)
             key_holder.join(self._terms)
-            public_key = key_holder.public_key(self._terms)
-            self._encryptors.append(scheme.encryptor(parameters, public_key))
+            self._public_key = key_holder.public_key(self._terms)
+            self._encryptors.append(scheme.encryptor(parameters, self._public_key))
 
     def round(self, number: int, vectors: Float) -> None:
         """Sum one row of whole numbers of every retailer, at most 1 in size.
@@ -87,7 +88,7 @@ class Client:
         node, key_holder = self._ports[0]
         node.declare(task)
         list(self._pool.map(lambda place: self._contribute(task, place, vectors), self._places))
-        released = key_holder.release_sum(task)
+        released = received_sum(task, node, key_holder, self._public_key)
         if not np.array_equal(released.values, vectors.sum(axis=0)):
             raise Mismatch("a released sum is not that of the vectors")
 

@@ -22,7 +22,7 @@ from hecf.measure import Measurements
 from hecf.models import LocalEmbedding
 from hecf.protocol.contribution import bound, digest_of
 from hecf.protocol.ports import ComputeNode, KeyHolder
-from hecf.protocol.tasks import ScoreTask, Task, gram_plan
+from hecf.protocol.tasks import ScoreTask, Task, gram_plan, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.recipes.vertical import Recommendations, VerticalRetailer
 from hecf.rpc.allowed import AllowedCertificates
@@ -116,7 +116,7 @@ class Coalition:
         self.tasks = tasks or MemoryTaskStore()
         self.blocks, self.arriving = folder / "blocks", folder / "arriving"
         self.debits: list[tuple[str, int, float]] = []
-        self.secret, self.public_key = key_pair(terms.scheme, gram_plan(terms).parameters)
+        self.secret, self.public_key = key_pair(terms.scheme, key_parameters(terms))
         self.node_service = ComputeNodeService(
             terms,
             BlockStore(self.blocks),

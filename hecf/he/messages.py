@@ -57,6 +57,9 @@ class Kind(IntEnum):
     PAILLIER_OPERAND = 52
     PAILLIER_PRODUCT = 53
     PAILLIER_SEALED_KEY = 54
+    PAILLIER_BLINDED = 55
+    PAILLIER_MASKED = 56
+    RELEASED_BLINDED_SUM = 57
 
 
 def header(kind: int, fingerprint: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from hecf.errors import ConfigurationError
 from hecf.he.accumulators import GramAccumulator, SumAccumulator
-from hecf.he.blinding import BlindedDecryption, BlindedProduct, MaskSeed
+from hecf.he.blinding import MaskSeed
 from hecf.he.ckks_scheme import CkksScheme
 from hecf.he.clear_scheme import ClearScheme
 from hecf.he.keys import Decrypted
@@ -59,7 +59,7 @@ class Evaluator(Protocol):
         """Score summed contributions on plaintext items."""
         ...
 
-    def blind(self, product: Any, seed: MaskSeed) -> BlindedProduct:
+    def blind(self, product: Any, seed: MaskSeed) -> Serialised:
         """Hide a result under a mask that its recipient alone can take off."""
         ...
 
@@ -87,8 +87,8 @@ class Decryptor(Protocol):
         """Decrypt a product; only the release gate may pass the values on."""
         ...
 
-    def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
-        """Decrypt a masked product; only the release gate may pass the residues on."""
+    def decrypt_blinded(self, product: Any) -> Any:
+        """Decrypt a masked result; only the release gate may pass the residues on."""
         ...
 
     def decrypt_sum(self, plan: Any, total: Any) -> Decrypted[Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from hecf.errors import ReleaseRefused
 from hecf.he.blinding import BlindedDecryption, BlindedResult, flooded
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
+from hecf.he.paillier.blinding import BlindedIntegers, MaskedIntegers
 from hecf.he.paillier.plan import PaillierSumPlan
 from hecf.he.paillier.product_plan import PaillierProductPlan
 from hecf.he.product.plan import GRAM, SCORE, SIMILARITY, ProductPlan
@@ -121,11 +123,20 @@ class ReleaseGate:
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return TopScores(order.astype(np.int32), np.take_along_axis(scores, order, axis=1))
 
-    def blinded(self, decrypted: BlindedDecryption) -> BlindedResult:
+    @overload
+    def blinded(self, decrypted: BlindedDecryption) -> BlindedResult: ...
+
+    @overload
+    def blinded(self, decrypted: MaskedIntegers) -> BlindedIntegers: ...
+
+    def blinded(
+        self, decrypted: BlindedDecryption | MaskedIntegers
+    ) -> BlindedResult | BlindedIntegers:
         """Release masked scores, which only the holder of the mask can read.
 
-        They are flooded as integers and neither rounded nor ranked: the gate cannot read them
-        either, so the best items are chosen by the recipient, who sees every score.
+        They are flooded as integers, unless they are exact as under Paillier, and neither rounded
+        nor ranked: the gate cannot read them either, so the best items are chosen by the recipient,
+        who sees every score.
 
         Raises
         ------
@@ -133,10 +144,35 @@ class ReleaseGate:
             If the result is of another operation, its plan floods less than agreed, or only the
             best items are agreed to leave.
         """
+        if isinstance(decrypted.plan, PaillierSumPlan):
+            raise ReleaseRefused("a masked sum is released with the number of its contributors")
         self._check(decrypted.plan, SCORE)
         if not self._policy.blinded:
             raise ReleaseRefused("only the best items of a shopper are agreed to leave")
+        if isinstance(decrypted, MaskedIntegers):
+            return BlindedIntegers.of(decrypted)
         return flooded(decrypted, self._random)
+
+    def blinded_total(self, masked: MaskedIntegers, contributors: int) -> BlindedIntegers:
+        """Release a masked sum, which only the holders of the mask can read.
+
+        Parameters
+        ----------
+        masked : MaskedIntegers
+        contributors : int
+            Parties whose vectors are in it, as the commitments say: the gate cannot see that.
+
+        Raises
+        ------
+        ReleaseRefused
+            If it is no sum, too few parties contributed, or sums are agreed to leave readable.
+        """
+        if not isinstance(masked.plan, PaillierSumPlan):
+            raise ReleaseRefused("a result is of another operation", got=masked.plan.operation)
+        if not self._policy.blinded:
+            raise ReleaseRefused("no blinded results are agreed to leave")
+        self._check_contributors(contributors)
+        return BlindedIntegers.of(masked)
 
     def total(
         self,
@@ -162,13 +198,7 @@ class ReleaseGate:
         Nothing hides a contribution but the others', unless each contributor adds noise of its
         own before it encrypts.
         """
-        summands = decrypted.plan.summands if contributors is None else contributors
-        if summands < self._policy.minimum_contributors:
-            raise ReleaseRefused(
-                "a sum has too few contributors",
-                got=summands,
-                expected=f"at least {self._policy.minimum_contributors}",
-            )
+        self._check_contributors(decrypted.plan.summands if contributors is None else contributors)
         return decrypted.unwrap()
 
     def most_similar(self, plan: SimilarityPlan, panels: Iterable[Panel], n: int) -> TopSimilar:
@@ -212,6 +242,14 @@ class ReleaseGate:
         # tell of the key, so there is nothing to flood.
         if not isinstance(plan, PaillierProductPlan):
             self._check_flooding(plan)
+
+    def _check_contributors(self, contributors: int) -> None:
+        if contributors < self._policy.minimum_contributors:
+            raise ReleaseRefused(
+                "a sum has too few contributors",
+                got=contributors,
+                expected=f"at least {self._policy.minimum_contributors}",
+            )
 
     def _check_flooding(self, plan: ProductPlan | SimilarityPlan) -> None:
         agreed = (self._policy.statistical_bits, self._policy.releases)

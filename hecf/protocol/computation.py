@@ -186,7 +186,8 @@ def compute(
     weights = _weights(task, [part for part in parts if part in present])
     plan = task.plan
     if isinstance(plan, PaillierSumPlan):
-        return _sum_of_wholes(plan, weights, read, scheme, evaluator)
+        summed = _sum_of_wholes(plan, weights, read, scheme, evaluator)
+        return _masked(summed, evaluator, random) if is_blinded(task) else summed
     # Every other plan is of a scheme that works in blocks.
     form, streaming = cast(StreamingScheme, scheme), cast(StreamingEvaluator, evaluator)
     if isinstance(plan, SimilarityPlan):
@@ -197,14 +198,20 @@ def compute(
         return _answer(task, read, form, random, memory)
     total = _added(plan, weights, read, form, streaming, memory)
     if isinstance(task, SumTask):
-        summed: Serialised = total
-        return summed
+        return cast(Serialised, total)
     model = ItemModel.from_bytes(task.plan, b"".join(read((task.target, MODEL))))
     scores = evaluator.score(total, model.items, model.bias)
-    if not task.blinded:
-        return scores
+    return _masked(scores, evaluator, random) if task.blinded else scores
+
+
+def is_blinded(task: Task) -> bool:
+    """Whether the results of a task leave the node under a mask."""
+    return isinstance(task, ScoreTask | SumTask) and task.blinded
+
+
+def _masked(result: Serialised, evaluator: Evaluator, random: RandomBytes) -> Masked:
     seed = MaskSeed.draw(random)
-    return Masked(seed, evaluator.blind(scores, seed).to_bytes())
+    return Masked(seed, evaluator.blind(result, seed).to_bytes())
 
 
 def _answer(

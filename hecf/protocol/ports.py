@@ -11,7 +11,12 @@ from typing import Protocol
 from hecf.he.blinding import MaskSeed
 from hecf.he.similarity.scores import TopSimilar
 from hecf.protocol.computation import Computed
-from hecf.protocol.released import ReleasedBlocks, ReleasedScores, ReleasedSum
+from hecf.protocol.released import (
+    ReleasedBlindedSum,
+    ReleasedBlocks,
+    ReleasedScores,
+    ReleasedSum,
+)
 from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.protocol.terms import Terms
 
@@ -55,8 +60,8 @@ class ComputeNode(Protocol):
         """Wait for a result and download it (whoever decrypts it only)."""
         ...
 
-    def fetch_mask(self, task: ScoreTask) -> MaskSeed:
-        """Wait for the mask of a blinded task's scores (its recipients only)."""
+    def fetch_mask(self, task: ScoreTask | SumTask) -> MaskSeed:
+        """Wait for the mask of a blinded task's result (its recipients only)."""
         ...
 
 
@@ -83,8 +88,8 @@ class KeyHolder(Protocol):
         """Wait for the best items, or for masked scores (the task's target only)."""
         ...
 
-    def release_sum(self, task: SumTask) -> ReleasedSum:
-        """Wait for a released sum (its recipients only)."""
+    def release_sum(self, task: SumTask) -> ReleasedSum | ReleasedBlindedSum:
+        """Wait for a released sum, perhaps under a mask (its recipients only)."""
         ...
 
     def release_similar(self, task: SimilarityTask) -> TopSimilar:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hecf.errors import MalformedMessage
-from hecf.he.blinding import BlindedResult
+from hecf.errors import MalformedMessage, Mismatch
+from hecf.he.blinding import BlindedResult, MaskSeed
 from hecf.he.messages import (
+    HEADER_BYTES,
     Kind,
     check_residues,
     header,
@@ -23,6 +24,8 @@ from hecf.he.messages import (
     unpack_words,
 )
 from hecf.he.modular import Float
+from hecf.he.paillier.blinding import BlindedIntegers, masked_bytes
+from hecf.he.paillier.plan import KEY_FINGERPRINT_BYTES, PaillierSumPlan
 from hecf.he.plan import WORD_BYTES
 from hecf.he.similarity.scores import TopSimilar
 from hecf.privacy.release import TopScores
@@ -128,9 +131,9 @@ class ReleasedSum:
 
     def to_bytes(self, task: SumTask) -> bytes:
         """Header, one octet for every declared contributor (1 if it is in the sum), and values."""
-        present = bytes(name in self.contributors for name in task.contributors)
         values = np.ascontiguousarray(self.values, dtype="<f8").tobytes()
-        return header(Kind.RELEASED_SUM, bytes.fromhex(task.identifier)) + present + values
+        start = header(Kind.RELEASED_SUM, bytes.fromhex(task.identifier))
+        return start + _present(task, self.contributors) + values
 
     @classmethod
     def from_bytes(cls, task: SumTask, data: bytes) -> ReleasedSum:
@@ -144,18 +147,72 @@ class ReleasedSum:
         count = len(task.contributors)
         length = count + 8 * task.values
         body = open_header(data, Kind.RELEASED_SUM, bytes.fromhex(task.identifier), length)
-        present = bytes(body[:count])
         values = np.frombuffer(body[count:], dtype="<f8").astype(np.float64)
-        if not np.isfinite(values).all() or not set(present) <= {0, 1}:
-            raise MalformedMessage("a released sum is not finite or not of this format")
-        names = tuple(name for name, there in zip(task.contributors, present, strict=True) if there)
-        if len(names) < task.terms.minimum_contributors:
-            raise MalformedMessage(
-                "a released sum has too few contributors",
-                got=len(names),
-                expected=f"at least {task.terms.minimum_contributors}",
-            )
-        return cls(values, names)
+        if not np.isfinite(values).all():
+            raise MalformedMessage("a released sum is not finite")
+        return cls(values, _contributors(task, bytes(body[:count])))
+
+
+@dataclass(frozen=True)
+class ReleasedBlindedSum:
+    """A sum under a mask that its recipients take off, and whose vectors are in it.
+
+    Parameters
+    ----------
+    masked : BlindedIntegers
+    contributors : tuple of str
+        As of :class:`ReleasedSum`.
+    """
+
+    masked: BlindedIntegers
+    contributors: tuple[str, ...]
+
+    def to_bytes(self, task: SumTask) -> bytes:
+        """Header, one octet for every declared contributor, and the masked integers."""
+        start = header(Kind.RELEASED_BLINDED_SUM, bytes.fromhex(task.identifier))
+        return start + _present(task, self.contributors) + self.masked.to_bytes()
+
+    @classmethod
+    def from_bytes(cls, task: SumTask, data: bytes) -> ReleasedBlindedSum:
+        """Parse; errors as for :meth:`ReleasedSum.from_bytes`."""
+        plan, count = _paillier(task), len(task.contributors)
+        length = count + HEADER_BYTES + KEY_FINGERPRINT_BYTES + masked_bytes(plan)
+        body = open_header(data, Kind.RELEASED_BLINDED_SUM, bytes.fromhex(task.identifier), length)
+        masked = BlindedIntegers.from_bytes(plan, bytes(body[count:]))
+        return cls(masked, _contributors(task, bytes(body[:count])))
+
+    def unblind(self, seed: MaskSeed, public_key: bytes) -> ReleasedSum:
+        """Take the mask off; errors as for :meth:`BlindedIntegers.unblind`."""
+        return ReleasedSum(self.masked.unblind(seed, public_key), self.contributors)
+
+
+def sum_from_bytes(task: SumTask, data: bytes) -> ReleasedSum | ReleasedBlindedSum:
+    """Parse a released sum as the task says it is released."""
+    kind = ReleasedBlindedSum if task.blinded else ReleasedSum
+    return kind.from_bytes(task, data)
+
+
+def _paillier(task: SumTask) -> PaillierSumPlan:
+    if not isinstance(task.plan, PaillierSumPlan):
+        raise Mismatch("a sum of this scheme is not blinded", got=task.terms.scheme)
+    return task.plan
+
+
+def _present(task: SumTask, contributors: tuple[str, ...]) -> bytes:
+    return bytes(name in contributors for name in task.contributors)
+
+
+def _contributors(task: SumTask, present: bytes) -> tuple[str, ...]:
+    if not set(present) <= {0, 1}:
+        raise MalformedMessage("the contributors of a released sum are not of this format")
+    names = tuple(name for name, there in zip(task.contributors, present, strict=True) if there)
+    if len(names) < task.terms.minimum_contributors:
+        raise MalformedMessage(
+            "a released sum has too few contributors",
+            got=len(names),
+            expected=f"at least {task.terms.minimum_contributors}",
+        )
+    return names
 
 
 def similar_to_bytes(task: SimilarityTask, top: TopSimilar) -> bytes:

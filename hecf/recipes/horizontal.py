@@ -24,6 +24,7 @@ from hecf.he.scheme import Encryptor, scheme_by_name
 from hecf.he.summation.digits import LARGEST_DIGIT_BITS
 from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
+from hecf.protocol.released import ReleasedBlindedSum, ReleasedSum
 from hecf.protocol.tasks import SumTask, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.recipes.contribution import Contributor
@@ -75,6 +76,7 @@ class HorizontalRetailer:
         self._scheme = scheme_by_name(terms.scheme)
         self._contributor = Contributor(node, key_holder)
         self._encryptor: Encryptor | None = None
+        self._public_key = b""
 
     @property
     def shoppers(self) -> int:
@@ -141,7 +143,7 @@ class HorizontalRetailer:
                 return encryptor.encrypt(encoded).to_bytes()
 
         self._contributor.contribute(task, LEFT, make)
-        released = self._key_holder.release_sum(task)
+        released = received_sum(task, self._node, self._key_holder, self._public_key)
         if released.contributors != self._terms.retailers:
             raise Mismatch(
                 "retailers are missing in a sum",
@@ -155,9 +157,9 @@ class HorizontalRetailer:
         if self._encryptor is None:
             self._node.join(self._terms)
             self._key_holder.join(self._terms)
-            public_key = self._key_holder.public_key(self._terms)
+            self._public_key = self._key_holder.public_key(self._terms)
             parameters = key_parameters(self._terms)
-            self._encryptor = self._scheme.encryptor(parameters, public_key)
+            self._encryptor = self._scheme.encryptor(parameters, self._public_key)
         return self._encryptor
 
     def _precision(self, values: int, value_bound: float, *, whole: bool) -> tuple[int, float]:
@@ -178,3 +180,31 @@ class HorizontalRetailer:
             raise InvalidInput("a value bound is out of range", got=value_bound, expected="above 0")
         largest = 2 * len(self._terms.retailers) * value_bound
         return min(FINEST_BITS, max(0, LARGEST_DIGIT_BITS - 1 - math.ceil(math.log2(largest))))
+
+
+def received_sum(
+    task: SumTask, node: ComputeNode, key_holder: KeyHolder, public_key: bytes
+) -> ReleasedSum:
+    """Wait for a released sum, and take its mask off if it has one.
+
+    Parameters
+    ----------
+    task : SumTask
+    node : ComputeNode
+    key_holder : KeyHolder
+    public_key : bytes
+        Of the key holder.
+
+    Raises
+    ------
+    PermissionDenied, UnknownTask
+        If the caller is no recipient.
+    MalformedMessage
+        If the sum does not fit its plan under the mask of the node.
+    PartyMissing, Unavailable
+        If another party does not act or cannot be reached.
+    """
+    released = key_holder.release_sum(task)
+    if isinstance(released, ReleasedBlindedSum):
+        return released.unblind(node.fetch_mask(task), public_key)
+    return released

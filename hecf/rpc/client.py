@@ -17,11 +17,13 @@ from hecf.he.similarity.scores import TopSimilar
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
 from hecf.protocol.released import (
+    ReleasedBlindedSum,
     ReleasedBlocks,
     ReleasedScores,
     ReleasedSum,
     scores_from_bytes,
     similar_from_bytes,
+    sum_from_bytes,
 )
 from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.protocol.terms import Terms
@@ -201,8 +203,8 @@ class ComputeNodeClient(_Client):
         first, data = self._download(self._stub.FetchResult, request, "header")
         return Computed(data, messages.contributions(first.header.used))
 
-    def fetch_mask(self, task: ScoreTask) -> MaskSeed:
-        """Wait for the mask of a blinded task's scores."""
+    def fetch_mask(self, task: ScoreTask | SumTask) -> MaskSeed:
+        """Wait for the mask of a blinded task's result."""
         identifier = messages.identifier_bytes(task.identifier)
         answer = self._call(self._stub.FetchMask, node_pb2.FetchMaskRequest(task_id=identifier))
         return MaskSeed(answer.seed)
@@ -245,9 +247,9 @@ class KeyHolderClient(_Client):
         """Wait for the released scores."""
         return scores_from_bytes(task, self._release(task))
 
-    def release_sum(self, task: SumTask) -> ReleasedSum:
+    def release_sum(self, task: SumTask) -> ReleasedSum | ReleasedBlindedSum:
         """Wait for a released sum."""
-        return ReleasedSum.from_bytes(task, self._release(task))
+        return sum_from_bytes(task, self._release(task))
 
     def release_similar(self, task: SimilarityTask) -> TopSimilar:
         """Wait for the most similar rows."""

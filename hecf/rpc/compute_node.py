@@ -26,16 +26,14 @@ from hecf.he.blinding import MaskSeed
 from hecf.he.scheme import scheme_by_name
 from hecf.he.streams import MEMORY
 from hecf.measure import Measurements
-from hecf.protocol.computation import Computed, Masked
+from hecf.protocol.computation import Computed, Masked, is_blinded
 from hecf.protocol.contribution import Declared
 from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import (
     MODEL,
-    SCORES,
     GramTask,
     Part,
     QueryTask,
-    ScoreTask,
     Task,
     has_gram_task,
     key_parameters,
@@ -308,15 +306,15 @@ class ComputeNodeService:
         if not _decrypts(party, self.task(party, identifier)):
             raise UnknownTask("no such task")
         state, data = self._result(identifier, result, active)
-        if isinstance(state.task, ScoreTask) and state.task.blinded:
+        if is_blinded(state.task):
             data = Masked.from_bytes(data).product
         self._change(identifier, lambda current: current.hand_out(result))
         return Computed(data, state.used(result))
 
     def fetch_mask(self, party: Party, identifier: str, active: Active = always) -> MaskSeed:
-        """Wait for the scores of a blinded task and return the seed of their mask.
+        """Wait for the result of a blinded task and return the seed of its mask.
 
-        The same seed is returned every time, and it masks these scores only.
+        The same seed is returned every time, and it masks this result only.
 
         Raises
         ------
@@ -328,9 +326,9 @@ class ComputeNodeService:
             If the task was aborted or has expired.
         """
         task = self.task(party, identifier)
-        if not isinstance(task, ScoreTask) or not task.blinded or party.name not in task.recipients:
+        if not is_blinded(task) or party.name not in task.recipients:
             raise UnknownTask("no such task")
-        return Masked.from_bytes(self._result(identifier, SCORES, active)[1]).seed
+        return Masked.from_bytes(self._result(identifier, task.results[0], active)[1]).seed
 
     def task(self, party: Party, identifier: str) -> Task:
         """Return a task by its identifier; raises UnknownTask."""

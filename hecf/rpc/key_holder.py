@@ -9,9 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from hecf.errors import Mismatch, PermissionDenied
-from hecf.he.blinding import BlindedProduct, BlindedResult
+from hecf.he.blinding import BlindedDecryption, BlindedProduct, BlindedResult
 from hecf.he.keys import SecretBytes
 from hecf.he.modular import Float
+from hecf.he.paillier.blinding import PaillierBlinded
+from hecf.he.paillier.plan import PaillierSumPlan
 from hecf.he.plan import LEFT
 from hecf.he.product.plan import ProductPlan
 from hecf.he.sampling import RandomBytes
@@ -22,6 +24,7 @@ from hecf.privacy.release import ReleaseGate
 from hecf.protocol.computation import Computed, parts_of
 from hecf.protocol.ports import ComputeNode
 from hecf.protocol.released import (
+    ReleasedBlindedSum,
     ReleasedBlocks,
     ReleasedScores,
     ReleasedSum,
@@ -59,8 +62,10 @@ class Releaser(Protocol):
         """Release the best items of every shopper, or all scores under a mask."""
         ...
 
-    def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
-        """Release a sum of the vectors of some contributors."""
+    def sum(
+        self, task: SumTask, total: bytes, contributors: tuple[str, ...]
+    ) -> ReleasedSum | ReleasedBlindedSum:
+        """Release a sum of the vectors of some contributors, under a mask if so agreed."""
         ...
 
     def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
@@ -117,12 +122,16 @@ class LocalReleaser:
     def _blinded(self, task: ScoreTask, product: bytes) -> BlindedResult:
         with self.measurements.stage("decrypt"):
             masked = BlindedProduct.from_bytes(task.plan, product)
-            decrypted = self._decryptor.decrypt_blinded(masked)
+            decrypted: BlindedDecryption = self._decryptor.decrypt_blinded(masked)
         with self.measurements.stage("release"):
             return self._gate.blinded(decrypted)
 
-    def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
-        """Decrypt a sum and release it."""
+    def sum(
+        self, task: SumTask, total: bytes, contributors: tuple[str, ...]
+    ) -> ReleasedSum | ReleasedBlindedSum:
+        """Decrypt a sum and release it, as it is masked if it is."""
+        if isinstance(task.plan, PaillierSumPlan) and task.blinded:
+            return self._blinded_sum(task.plan, total, contributors)
         with self.measurements.stage("decrypt"):
             operand = self._scheme.operand(task.plan, LEFT, total)
             decrypted = self._decryptor.decrypt_sum(task.plan, operand)
@@ -150,6 +159,24 @@ class LocalReleaser:
             top = self._gate.top_scores(decrypted, task.count)
         return TopSimilar(top.items.astype(np.int64), top.scores)
 
+    def _blinded_sum(
+        self, plan: PaillierSumPlan, total: bytes, contributors: tuple[str, ...]
+    ) -> ReleasedBlindedSum:
+        with self.measurements.stage("decrypt"):
+            masked = self._decryptor.decrypt_blinded(PaillierBlinded.from_bytes(plan, total))
+        with self.measurements.stage("release"):
+            released = self._gate.blinded_total(masked, len(contributors))
+        return ReleasedBlindedSum(released, contributors)
+
+
+_RELEASED = (
+    "gram numbers",
+    "shopper lists",
+    "masked rows",
+    "sum numbers",
+    "masked sums",
+    "similarities",
+)
 
 Debit = Callable[[str, int, float], None]
 """Spends a task's releases durably: its identifier, ciphertexts, and noise multiplier or 0."""
@@ -193,9 +220,7 @@ class KeyHolderService:
         self._releases = releases or MemoryReleaseStore()
         self._lock = threading.Lock()
         self._releasing: dict[str, threading.Lock] = {}
-        self.released: dict[str, int] = dict.fromkeys(
-            ("gram numbers", "shopper lists", "masked rows", "sum numbers", "similarities"), 0
-        )
+        self.released: dict[str, int] = dict.fromkeys(_RELEASED, 0)
 
     def commit(self, party: Party, identifier: str, side: str, digest: str) -> None:
         """Take a retailer's word for what it has contributed to a task.
@@ -260,7 +285,7 @@ class KeyHolderService:
         # contributors' own noise is what the multiplier says of it.
         self._debit(task.identifier, 0, self.terms.noise_multiplier)
         total = self._releaser.sum(task, computed.data, present)
-        self.released["sum numbers"] += task.values
+        self.released["masked sums" if task.blinded else "sum numbers"] += task.values
         return total.to_bytes(task)
 
     def _blocks(self, task: GramTask, active: Active) -> ReleasedBlocks:

@@ -15,11 +15,13 @@ from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
 from hecf.protocol.contribution import Declared
 from hecf.protocol.released import (
+    ReleasedBlindedSum,
     ReleasedBlocks,
     ReleasedScores,
     ReleasedSum,
     scores_from_bytes,
     similar_from_bytes,
+    sum_from_bytes,
 )
 from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.protocol.terms import Terms
@@ -132,8 +134,8 @@ class MemoryComputeNode(_Link):
         used = messages.contributions(messages.contribution_messages(computed.used))
         return Computed(self._received(computed.data), used)
 
-    def fetch_mask(self, task: ScoreTask) -> MaskSeed:
-        """Wait for the mask of a blinded task's scores."""
+    def fetch_mask(self, task: ScoreTask | SumTask) -> MaskSeed:
+        """Wait for the mask of a blinded task's result."""
         self._enter("FetchMask")
         seed = self._service.fetch_mask(self._party, task.identifier)
         return MaskSeed(self._received(seed.data))
@@ -177,9 +179,9 @@ class MemoryKeyHolder(_Link):
         """Wait for the released scores."""
         return scores_from_bytes(task, self._release(task))
 
-    def release_sum(self, task: SumTask) -> ReleasedSum:
+    def release_sum(self, task: SumTask) -> ReleasedSum | ReleasedBlindedSum:
         """Wait for a released sum."""
-        return ReleasedSum.from_bytes(task, self._release(task))
+        return sum_from_bytes(task, self._release(task))
 
     def release_similar(self, task: SimilarityTask) -> TopSimilar:
         """Wait for the most similar rows."""

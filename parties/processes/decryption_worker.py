@@ -20,12 +20,14 @@ from hecf.he.similarity.scores import TopSimilar
 from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.released import (
+    ReleasedBlindedSum,
     ReleasedScores,
     ReleasedSum,
     scores_from_bytes,
     scores_to_bytes,
     similar_from_bytes,
     similar_to_bytes,
+    sum_from_bytes,
 )
 from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
@@ -74,9 +76,11 @@ class WorkerReleaser:
         """Decrypt scores and release the best, or all of them as they are masked."""
         return scores_from_bytes(task, self._run(task, product))
 
-    def sum(self, task: SumTask, total: bytes, contributors: tuple[str, ...]) -> ReleasedSum:
+    def sum(
+        self, task: SumTask, total: bytes, contributors: tuple[str, ...]
+    ) -> ReleasedSum | ReleasedBlindedSum:
         """Decrypt a sum and release it."""
-        return ReleasedSum.from_bytes(task, self._run(task, total, contributors=contributors))
+        return sum_from_bytes(task, self._run(task, total, contributors=contributors))
 
     def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
         """Decrypt tiles as they arrive, and release the best rows of every row."""

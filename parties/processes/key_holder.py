@@ -111,6 +111,7 @@ def summary(service: KeyHolderService, measurements: Measurements) -> dict[str, 
             f"scores of {service.released['masked rows']:,} members under masks it does not have",
             f"{service.released['sum numbers']:,} numbers of sums",
             f"{service.released['similarities']:,} similarities by position, before their release",
+            f"{service.released['masked sums']:,} numbers of sums under masks it does not have",
             "no ciphertext of a retailer, no pseudonym key, no name of a member or an item",
         ],
     }

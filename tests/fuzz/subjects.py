@@ -20,6 +20,7 @@ from hecf.he.own_key.node import OwnKeyNode
 from hecf.he.own_key.planner import plan_query
 from hecf.he.own_key.public_key import QuerierKey
 from hecf.he.own_key.querier import CkksQuerier
+from hecf.he.paillier.blinding import BlindedIntegers
 from hecf.he.paillier.encryptor import PaillierEncryptor
 from hecf.he.paillier.gate import admit_octets
 from hecf.he.paillier.keys import PublicKey as PaillierPublicKey
@@ -207,6 +208,9 @@ def _paillier() -> Iterator[tuple[str, Subject]]:
         return all(0 < number < square for number in numbers)
 
     yield "Paillier batch", _exact(batch, admitted, below)
+    width = parameters.modulus_bytes * plan.ciphertexts
+    masked = BlindedIntegers(plan, public.fingerprint, bytes(range(width)))
+    yield "Paillier masked", _exact(masked, lambda data: BlindedIntegers.from_bytes(plan, data))
     yield (
         "Paillier public key",
         _exact(

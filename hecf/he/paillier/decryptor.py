@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from hecf.errors import Mismatch
-from hecf.he.blinding import BlindedDecryption, BlindedProduct
 from hecf.he.keys import Decrypted
-from hecf.he.paillier.arithmetic import inverse, mpz, powers
+from hecf.he.paillier.arithmetic import inverse, mpz, powers, to_octets
+from hecf.he.paillier.blinding import MaskedIntegers, PaillierBlinded
+from hecf.he.paillier.decoding import decoded
 from hecf.he.paillier.encryptor import check_plan
 from hecf.he.paillier.gate import admit_octets
 from hecf.he.paillier.keys import PaillierSecretKey
@@ -24,9 +23,7 @@ from hecf.he.paillier.matrices import (
     check_key,
 )
 from hecf.he.paillier.plan import PaillierSumPlan
-from hecf.he.paillier.planner import unsupported
 from hecf.he.paillier.product_plan import PaillierProductPlan
-from hecf.he.paillier.slots import unpack
 
 
 class PaillierDecryptor:
@@ -62,19 +59,7 @@ class PaillierDecryptor:
         plaintexts = self.plaintexts(product)
         if not isinstance(plan, PaillierProductPlan):
             raise Mismatch("the plan is for another operation", got=plan.operation)
-        packing, values = plan.packing, np.empty((plan.left, plan.right))
-        chunks = range(0, plan.right, plan.columns)
-        places = [
-            (group * packing.slots, start) for group in range(plan.groups) for start in chunks
-        ]
-        for (row, start), plaintext in zip(places, plaintexts, strict=True):
-            width = min(packing.slots, plan.left - row)
-            count = min(plan.columns, plan.right - start)
-            signed = self._signed(plaintext, packing.slot_bits * width * count)
-            numbers = unpack(packing, signed, width * count)
-            block = np.array(numbers, dtype=np.float64).reshape(count, width)
-            values[row : row + width, start : start + count] = block.T
-        return Decrypted(plan, np.ldexp(values, -plan.fraction_bits))
+        return Decrypted(plan, decoded(plan, plaintexts, self._public_key.n))
 
     def decrypt_sum(
         self, plan: PaillierSumPlan, total: PaillierMatrix
@@ -90,18 +75,15 @@ class PaillierDecryptor:
         """
         if total.plan.fingerprint != plan.fingerprint:
             raise Mismatch("a sum belongs to another plan")
-        numbers: list[int] = []
-        for plaintext in self.plaintexts(total):
-            count = min(plan.packing.slots, plan.values - len(numbers))
-            signed = self._signed(plaintext, plan.packing.slot_bits * count)
-            plan.packing.check_range(int(signed), count)
-            numbers += unpack(plan.packing, signed, count)
-        exact = np.ldexp(np.array(numbers, dtype=np.float64), -plan.fraction_bits)
-        return Decrypted(plan, exact)
+        return Decrypted(plan, decoded(plan, self.plaintexts(total), self._public_key.n))
 
-    def decrypt_blinded(self, product: BlindedProduct) -> BlindedDecryption:
-        """Refuse: there are no blinded results under Paillier."""
-        raise unsupported("blinded release")
+    def decrypt_blinded(self, product: PaillierBlinded) -> MaskedIntegers:
+        """Decrypt masked integers: without the mask they mean nothing; errors as above."""
+        if not isinstance(product, PaillierBlinded):
+            raise Mismatch("a result is not masked", got=type(product).__name__)
+        width = self._public_key.parameters.modulus_bytes
+        octets = to_octets(self.plaintexts(product), width)
+        return MaskedIntegers(product.plan, product.key_fingerprint, octets)
 
     def plaintexts(self, batch: CiphertextBatch) -> list[mpz]:
         """Decrypt to integers modulo n; errors as for :meth:`decrypt`."""
@@ -111,11 +93,6 @@ class PaillierDecryptor:
         halves = zip(self._p.plaintexts(ciphertexts), self._q.plaintexts(ciphertexts), strict=True)
         p, q = self._p.prime, self._q.prime
         return [b + q * ((a - b) * self._q_inverse % p) for a, b in halves]
-
-    def _signed(self, plaintext: mpz, bits: int) -> mpz:
-        """Undo the reduction modulo n of a number whose agreed bits were negative."""
-        n = self._public_key.n
-        return plaintext - n if plaintext > n - (mpz(1) << (bits - 1)) else plaintext
 
 
 @dataclass(frozen=True, repr=False)

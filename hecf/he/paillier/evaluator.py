@@ -13,12 +13,14 @@ import numpy as np
 from scipy.sparse import sparray
 
 from hecf.errors import InvalidInput, Mismatch
-from hecf.he.blinding import BlindedProduct, MaskSeed
+from hecf.he.blinding import MaskSeed
 from hecf.he.modular import Float
 from hecf.he.paillier.arithmetic import gmpy2, inverse, mpz, to_octets
+from hecf.he.paillier.blinding import PaillierBlinded
 from hecf.he.paillier.encryptor import check_plan
 from hecf.he.paillier.gate import admit_octets
 from hecf.he.paillier.keys import PublicKey
+from hecf.he.paillier.masks import masked
 from hecf.he.paillier.matrices import (
     CiphertextBatch,
     PaillierMatrix,
@@ -121,9 +123,27 @@ class PaillierEvaluator:
         """Score shoppers on plaintext items and add a bias; errors as for :meth:`gram`."""
         return self._product(SCORE, shoppers, items, bias)
 
-    def blind(self, product: PaillierProduct, seed: MaskSeed) -> BlindedProduct:
-        """Refuse: residues of CKKS can be masked for one recipient, packed integers are not."""
-        raise unsupported("blinded release")
+    def blind(self, result: PaillierMatrix | PaillierProduct, seed: MaskSeed) -> PaillierBlinded:
+        """Hide a sum or a product under a mask, so that the key holder decrypts uniform integers.
+
+        Parameters
+        ----------
+        result : PaillierMatrix of a sum, or PaillierProduct
+        seed : MaskSeed
+            Drawn for this result alone, and handed to its recipients alone.
+
+        Raises
+        ------
+        Mismatch
+            If it belongs to another key, or is an operand of a product.
+        MalformedMessage
+            If a ciphertext does not pass the gate.
+        """
+        plan = result.plan
+        if isinstance(plan, PaillierSumPlan) != isinstance(result, PaillierMatrix):
+            raise Mismatch("only results are blinded", got="an operand", expected="a result")
+        hidden = masked(self._public_key, plan, self._admitted(result), seed)
+        return PaillierBlinded(plan, self._public_key.fingerprint, self._outgoing(hidden))
 
     def _product(
         self, operation: str, left: PaillierMatrix, right: Float | sparray, bias: Float | None

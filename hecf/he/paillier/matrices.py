@@ -64,7 +64,7 @@ class PaillierMatrix(CiphertextBatch):
         body = open_header(
             data, Kind.PAILLIER_OPERAND, plan.fingerprint, plan.operand_bytes("left")
         )
-        return cls(plan, *_split(body))
+        return cls(plan, *split(body))
 
 
 class PaillierProduct(CiphertextBatch):
@@ -76,7 +76,7 @@ class PaillierProduct(CiphertextBatch):
     def from_bytes(cls, plan: PaillierProductPlan, data: bytes) -> PaillierProduct:
         """Parse; errors as for :meth:`PaillierMatrix.from_bytes`."""
         body = open_header(data, Kind.PAILLIER_PRODUCT, plan.fingerprint, plan.result_bytes)
-        return cls(plan, *_split(body))
+        return cls(plan, *split(body))
 
 
 def check_key(batch: CiphertextBatch, fingerprint: bytes) -> None:
@@ -94,5 +94,6 @@ def check_key(batch: CiphertextBatch, fingerprint: bytes) -> None:
         )
 
 
-def _split(body: memoryview) -> tuple[bytes, bytes]:
+def split(body: memoryview) -> tuple[bytes, bytes]:
+    """Return the fingerprint of the key, and the ciphertexts that follow it."""
     return bytes(body[:KEY_FINGERPRINT_BYTES]), bytes(body[KEY_FINGERPRINT_BYTES:])

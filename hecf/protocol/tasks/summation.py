@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hecf.errors import InvalidInput
-from hecf.he.paillier.plan import PaillierSumPlan
+from hecf.he.paillier.plan import SCHEME, PaillierSumPlan
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
 from hecf.he.summation.plan import SumPlan
@@ -20,7 +20,7 @@ from hecf.protocol.tasks.identity import (
     digest,
 )
 from hecf.protocol.tasks.parameters import key_parameters
-from hecf.protocol.terms import Terms
+from hecf.protocol.terms import BLINDED, Terms
 
 TOTAL = "total"
 MOST_VALUES = 1 << 28
@@ -132,6 +132,15 @@ class SumTask:
             parameters=key_parameters(self.terms),
         )
         return plan
+
+    @property
+    def blinded(self) -> bool:
+        """Whether the sum is decrypted under a mask that only its recipients can take off.
+
+        Paillier decrypts exactly, so a masked sum needs no noise. A CKKS sum is exact only after
+        its noise was rounded away, which whoever decrypts it does.
+        """
+        return self.terms.topology == BLINDED and self.terms.scheme == SCHEME
 
     @property
     def noise(self) -> DistributedNoise | None:

@@ -173,8 +173,6 @@ def test_two_encrypted_operands_are_another_schemes_work(small):
     for attempt in (
         lambda: small.evaluator.gram(operand, operand),
         lambda: small.evaluator.similarity(operand, operand),
-        lambda: small.evaluator.blind(operand, None),
-        lambda: small.decryptor.decrypt_blinded(operand),
     ):
         with pytest.raises(ParameterError, match="ckks"):
             attempt()
