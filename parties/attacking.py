@@ -30,6 +30,7 @@ from hecf.privacy.attacks import concealment as concealment_attack
 from hecf.privacy.attacks import dictionary as dictionary_attack
 from hecf.privacy.attacks import differencing as differencing_attack
 from hecf.privacy.attacks import extraction as extraction_attack
+from hecf.privacy.attacks import isolation as isolation_attack
 from hecf.privacy.attacks import key_recovery as key_recovery_attack
 from hecf.privacy.attacks import membership as membership_attack
 from hecf.privacy.attacks import model_recovery as model_recovery_attack
@@ -166,6 +167,17 @@ def _differencing(terms: Terms) -> Outcome:
     )
 
 
+def _isolation(terms: Terms) -> Outcome:
+    return isolation_attack.experiment(
+        terms.shoppers,
+        terms.factors,
+        _release(terms),
+        secrets.token_bytes,
+        largest=terms.release_policy.largest_product * (1 - 1e-9),
+        protection=_protection(terms),
+    )
+
+
 def _membership(terms: Terms) -> Outcome:
     private = terms.gram_privacy
     typical = math.sqrt(terms.factors / terms.shoppers)
@@ -238,6 +250,7 @@ ATTACKS: Mapping[str, Callable[[Terms], Outcome]] = MappingProxyType(
         "concealment": _concealment,
         "dictionary": _dictionary,
         "differencing": _differencing,
+        "isolation": _isolation,
         "membership": _membership,
         "reconstruction": _reconstruction,
         "extraction": _extraction,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from hecf.errors import ReleaseRefused
+from hecf.he.modular import Float
 from hecf.he.paillier.product_plan import PaillierProductPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.privacy.distributed import DistributedNoise
@@ -173,6 +176,9 @@ class ReleasePolicy:
         Differential privacy of Gram blocks; None adds no noise but flooding.
     minimum_rows : int
         Least number of rows of another party from which the most similar are chosen.
+    largest_product : float
+        Largest entry of a Gram block; 1 where columns are orthonormal. Uploads are encrypted, so
+        only a block tells that one of them was larger than agreed, and singled shoppers out.
 
     Raises
     ------
@@ -188,6 +194,7 @@ class ReleasePolicy:
     blinded: bool = False
     gram_privacy: GramPrivacy | None = None
     minimum_rows: int = 2
+    largest_product: float = math.inf
 
     def __post_init__(self) -> None:
         least = (self.minimum_shoppers, self.minimum_contributors, self.minimum_rows)
@@ -197,11 +204,38 @@ class ReleasePolicy:
                 got=(*least, self.top_k),
                 expected="at least 2 shoppers, 2 contributors, 2 rows and 1 item",
             )
+        if not self.largest_product > 0:
+            raise ReleaseRefused(
+                "a release policy takes no Gram block",
+                got=self.largest_product,
+                expected="a largest product above 0",
+            )
         if self.statistical_bits < 1 or self.releases < 1:
             raise ReleaseRefused(
                 "a release policy asks for no flooding",
                 got=(self.statistical_bits, self.releases),
                 expected="at least 1 bit and 1 release",
+            )
+
+    def check_block(self, block: Float, error: float) -> None:
+        """Refuse a Gram block that agreed operands cannot have.
+
+        Parameters
+        ----------
+        block : float64 array
+            As decrypted.
+        error : float
+            How far an entry may be off.
+
+        Raises
+        ------
+        ReleaseRefused
+            If an entry exceeds `largest_product`. How far is not said: it tells of the data.
+        """
+        if not bool(np.all(np.abs(block) <= self.largest_product + error)):
+            raise ReleaseRefused(
+                "a Gram block is not one of orthonormal columns",
+                expected=f"no entry beyond {self.largest_product:g}",
             )
 
     def check_similar(self, count: int, rows: int) -> None:

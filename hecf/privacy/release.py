@@ -70,8 +70,8 @@ class ReleaseGate:
         Raises
         ------
         ReleaseRefused
-            If the result is of another operation, covers too few shoppers, or its plan floods less
-            than agreed.
+            If the result is of another operation, covers too few shoppers, has an entry beyond the
+            largest agreed, or its plan floods less than agreed.
         """
         plan = decrypted.plan
         self._check(plan, GRAM)
@@ -81,11 +81,13 @@ class ReleaseGate:
                 got=plan.inner,
                 expected=f"at least {self._policy.minimum_shoppers}",
             )
+        block = decrypted.unwrap()
+        self._policy.check_block(block, plan.error_bound)
         private = self._policy.gram_privacy
         if private is None:
-            return self._flooded(plan, decrypted.unwrap())
+            return self._flooded(plan, block)
         grid = 2.0 ** private.grid_bits(plan)
-        exact = np.rint(self._flooded(plan, decrypted.unwrap()) * grid)
+        exact = np.rint(self._flooded(plan, block) * grid)
         noise = discrete_gaussian(exact.shape, private.deviation(plan) * grid, self._random)
         return np.asarray((exact + noise) / grid, dtype=np.float64)
 

@@ -34,6 +34,9 @@ NOT_BUILT = {"threshold": "decryption by several key holders together is not bui
 NO_DIRECTORY = "0" * 64
 """In place of a directory's fingerprint where the shoppers of different retailers are different."""
 
+LARGEST_PRODUCT = 1.0
+"""Largest entry of a Gram block: the columns of local embeddings are orthonormal, or shorter."""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _HEX_128 = re.compile(r"[0-9a-f]{32}")
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
@@ -284,6 +287,7 @@ class Terms:
             blinded=self.topology == BLINDED,
             gram_privacy=self.gram_privacy,
             minimum_rows=self.minimum_rows,
+            largest_product=LARGEST_PRODUCT,
         )
 
     def _check_privacy(self) -> None:

@@ -91,6 +91,19 @@ def test_released_values_lie_on_the_grid_and_hide_the_low_bits() -> None:
     assert 2.0 ** -wide_gram().grid_bits <= wide_gram().flooding
 
 
+@pytest.mark.parametrize("wrong", [1.001, -64.0, math.inf, math.nan])
+def test_a_block_that_no_orthonormal_columns_have_is_refused(wrong: float) -> None:
+    plan = wide_gram()
+    agreed = gate(ReleasePolicy(minimum_shoppers=50, top_k=7, largest_product=1.0))
+    block = np.ones(SHAPE)
+    agreed.gram(Decrypted(plan, block))
+    block[3, 5] = wrong
+    with pytest.raises(ReleaseRefused, match="orthonormal") as refused:
+        agreed.gram(Decrypted(plan, block))
+    # The size of the number is data.
+    assert "64" not in str(refused.value)
+
+
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_the_best_items_are_numpys_on_a_noiseless_plan(seed: int, k: int) -> None:
     plan = score_plan(scheme="clear", left=5, right=30)
