@@ -159,6 +159,7 @@ def measure(
             after = _counts(chosen)
             results.append(
                 {
+                    "operation": "sum",
                     "items": size,
                     "factors": width,
                     "clients": many,
@@ -172,7 +173,6 @@ def measure(
     terms = kits[0].terms
     return {
         "machine": machine(),
-        "operation": "encrypted sum of items x factors values over all retailers",
         "coalition": {"scheme": terms.scheme, "retailers": len(terms.retailers)},
         "cold_seconds": spent[0],
         "warm_seconds": spent[-1],
@@ -205,13 +205,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print JSON; the exit code says whether every request was answered rightly."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
     parser.add_argument("kits", type=Path, help="folder of kits; both servers must be up")
-    parser.add_argument("--items", type=_whole, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--factors", type=_whole, nargs="+", default=[16, 64])
-    parser.add_argument("--clients", type=_whole, nargs="+", default=[1, 4])
+    parser.add_argument("--items", type=whole, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--factors", type=whole, nargs="+", default=[16, 64])
+    parser.add_argument("--clients", type=whole, nargs="+", default=[1, 4])
     parser.add_argument(
-        "--rates", type=_positive, nargs="+", default=[0.5, 2.0], help="requests due in a second"
+        "--rates", type=positive, nargs="+", default=[0.5, 2.0], help="requests due in a second"
     )
-    parser.add_argument("--seconds", type=_positive, default=20.0, help="for each combination")
+    parser.add_argument("--seconds", type=positive, default=20.0, help="for each combination")
     parser.add_argument("--json", type=Path, help="write results here too")
     options = vars(parser.parse_args(arguments))
     folder, target = options.pop("kits"), options.pop("json")
@@ -227,14 +227,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(each["failed"] for each in json.loads(text)["latencies"]))
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """Read a whole number from 1 on; raises ValueError."""
     value = int(text)
     if value < 1:
         raise ValueError
     return value
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """Read a finite number above zero; raises ValueError."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError

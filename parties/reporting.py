@@ -14,7 +14,7 @@ from parties.report.bench import render_bench
 from parties.report.utility import render_utility
 
 _LARGEST_FILE = 16 << 20
-SECTIONS = frozenset({"results", "growth", "networks"})
+SECTIONS = frozenset({"results", "growth", "latencies", "networks"})
 """Fields whose lists are put together in one page about cost."""
 
 LEDGER = "budgets"

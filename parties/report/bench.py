@@ -9,6 +9,7 @@ from hecf.errors import InvalidInput
 from parties.report import bench_sections as sections
 from parties.report import figures
 from parties.report.growth import growth
+from parties.report.latency import latencies
 from parties.report.ledger import ledgers
 from parties.report.markup import Column, Content, Markup, join, paragraph, table, tag
 from parties.report.measured_networks import measured_networks
@@ -26,8 +27,9 @@ def render_bench(results: Mapping[str, Any]) -> str:
     ----------
     results : mapping of str to object
         ``results`` with one entry for each job, ``quick``, and ``machines`` or one ``machine``.
-        There may be ``growth`` as ``hecf bench growth`` writes it, ``networks`` as
-        ``benchmarks.network`` does, and ``ledgers`` with what ``hecf ledger show`` writes.
+        There may be ``growth`` as ``hecf bench growth`` writes it, ``networks`` and
+        ``latencies`` as ``benchmarks.network``, ``serving`` and ``latency`` do, and ``ledgers``
+        with what ``hecf ledger show`` writes.
 
     Raises
     ------
@@ -54,6 +56,7 @@ def _document(results: Mapping[str, Any]) -> str:
         ]
     others = [
         *growth(results.get("growth", [])),
+        *latencies(results.get("latencies", [])),
         *measured_networks(results.get("networks", [])),
         *ledgers(results.get("ledgers", [])),
     ]

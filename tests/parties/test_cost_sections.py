@@ -63,6 +63,23 @@ def networks() -> dict[str, Any]:
     return {"machine": bench()["machine"], "quick": False, "networks": [network]}
 
 
+def latencies() -> dict[str, Any]:
+    asked = {
+        "operation": "score",
+        "items": 1000,
+        "factors": 16,
+        "clients": 1,
+        "rate": 4.0,
+        "keys": "cold",
+        "requests": 40,
+        "failed": 2,
+        "answered_a_second": 3.5,
+        "latency_seconds": {"p50": 0.1, "p95": 0.2, "p99": 0.4, "maximum": 0.5},
+    }
+    unanswered = {"operation": "sum", "items": 10, "requests": 3, "failed": 3}
+    return {"machine": bench()["machine"], "latencies": [asked, unanswered]}
+
+
 def ledger(epsilon: float = 2.0) -> dict[str, Any]:
     return {
         "coalition": "loyalty",
@@ -113,13 +130,14 @@ def page_of(folder: Path, *contents: dict[str, Any]) -> str:
 
 
 def test_one_page_shows_everything_that_is_about_cost(tmp_path: Path) -> None:
-    text = page_of(tmp_path, bench(), presets(), growth(), networks(), ledger())
+    text = page_of(tmp_path, bench(), presets(), growth(), latencies(), networks(), ledger())
     assert faults(text) == []
     page = Page(text)
     for heading in (
         "Overhead at a glance",
         "Beside published work",
         "How cost grows",
+        "Latency of running services",
         "Over a network",
         "Privacy ledger",
     ):
@@ -136,6 +154,10 @@ def test_one_page_shows_everything_that_is_about_cost(tmp_path: Path) -> None:
             "Theirs rotates.",
         ]
     ]
+    name = "score, 1,000 items, 16 factors, 1 client, 4 due a second, cold keys"
+    figures = ["4.00", "3.50", "100 ms", "200 ms", "400 ms", "40", "2"]
+    assert page.row(name) == [[name, *figures]]
+    assert page.row("sum, 10 items") == [["sum, 10 items", *["–"] * 5, "3", "3"]]
     name = "WAN: 100 Mbit/s, 40 ms"
     figures = ["100 MB", "25.0 MB", "20.0 s", "30.0 s", "27.0 s", "0.900"]
     assert page.row(name) == [[name, *figures]]
