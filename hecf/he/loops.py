@@ -39,7 +39,7 @@ CACHE_LINE = 64
 WORTH_THREADS = 1 << 18
 """Values below which starting threads costs more than it saves."""
 
-_VERSION = 6
+_VERSION = 7
 _Pointer, _Size, _Real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
 
 
@@ -128,6 +128,15 @@ class _Weigh(ctypes.Structure):
     _fields_ = (
         *((name, _Pointer) for name in ("words", "values", "out", "twist")),
         *((name, _Size) for name in ("stride", "half")),
+    )
+
+
+class _Negacyclic(ctypes.Structure):
+    _fields_ = (
+        *((name, _Pointer) for name in ("words", "addend", "out", "factor", "twist", "roots")),
+        *((name, _Size) for name in ("words_lane", "words_step", "addend_lane", "addend_step")),
+        *((name, _Size) for name in ("out_lane", "out_step", "half", "count", "lanes", "exact")),
+        ("p", _Real),
     )
 
 
@@ -347,6 +356,42 @@ def unweigh(values: Complex, twist: Complex) -> Float:
     job = _Weigh(None, values.ctypes.data, out.ctypes.data, twist.ctypes.data, 0, half)
     _library().hecf_unweigh(ctypes.byref(job), _Size(count))
     return out
+
+
+def negacyclic(
+    words: Words,
+    addend: Words,
+    out: Words | Float,
+    tables: tuple[Complex, Complex, Complex],
+    prime: int,
+) -> None:
+    """Multiply polynomials by one small polynomial and add, in the calling thread.
+
+    Parameters
+    ----------
+    words : uint32 array, shape (lanes, N)
+    addend : uint32 array, shape (lanes, count)
+        Is added to the first coefficients of the products.
+    out : uint32 array or float64 array, shape (lanes, count)
+        For words, or for centred residues. All three may be strided.
+    tables : three complex128 arrays of N / 2
+        Spectrum of the factor as the loop orders it, over N / 2; twist; roots of unity.
+    prime : int
+    """
+    strides = [s // array.itemsize for array in (words, addend, out) for s in array.strides]
+    job = _Negacyclic(
+        words.ctypes.data,
+        addend.ctypes.data,
+        out.ctypes.data,
+        *(table.ctypes.data for table in tables),
+        *strides,
+        words.shape[1] // 2,
+        addend.shape[1],
+        len(words),
+        out.dtype == np.float64,
+        prime,
+    )
+    _check(_library().hecf_negacyclic(ctypes.byref(job)))
 
 
 def _check(status: int) -> None:

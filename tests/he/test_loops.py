@@ -189,6 +189,39 @@ def test_products_with_small_polynomials_are_the_same_and_exact(degree: int) -> 
     assert np.array_equal(fast[1], exact[:degree] - exact[degree:])
 
 
+@pytest.mark.parametrize("degree", [1024, 2048, 8192])
+@pytest.mark.parametrize("lanes", [1, 8, 11])
+@pytest.mark.parametrize("columnwise", [False, True])
+def test_products_with_a_small_factor_are_exact(degree: int, lanes: int, columnwise: bool) -> None:
+    random = np.random.default_rng(degree + lanes)
+    prime, count = PRIMES[0], degree - 3
+    words = words_of(random, (lanes, 1, degree), [prime])[:, 0]
+    addend = words_of(random, (lanes, 1, count), [prime])[:, 0]
+    words[0], addend[0] = prime - 1, prime - 1
+    if columnwise:
+        words, addend = np.asfortranarray(words), np.asfortranarray(addend)
+    small = random.integers(-1, 2, degree) if lanes > 1 else np.ones(degree, dtype=np.int64)
+    factor = ring.SmallFactor(small)
+
+    def results(words: np.ndarray, addend: np.ndarray) -> np.ndarray:
+        order = "F" if columnwise else "C"
+        reduced = np.full((lanes, count), 7, dtype=np.uint32, order=order)
+        centred = np.full((lanes, count), 7.0, order=order)
+        factor.multiply_add(words, addend, prime, reduced)
+        factor.multiply_add(words, addend, prime, centred)
+        assert np.array_equal(modular.centre(reduced.copy(), prime), centred)
+        return reduced
+
+    fast, slow = both(results, words, addend)
+    assert np.array_equal(fast, slow)
+    full = np.array([np.append(np.convolve(w.astype(np.int64), small), 0) for w in words[[0, -1]]])
+    exact = (full[:, :degree] - full[:, degree:])[:, :count] + addend[[0, -1]]
+    assert np.array_equal(fast[[0, -1]], exact % prime)
+    # One coefficient of the factor less is another product.
+    ring.SmallFactor(np.append(small[:-1], 0)).multiply_add(words, addend, prime, slow)
+    assert small[-1] == 0 or not np.array_equal(fast, slow)
+
+
 @pytest.mark.parametrize("degree", [1024, 2048, 4096, 8192, 16384])
 def test_transforms_equal_numpy(degree: int) -> None:
     prime = largest_primes(degree, 24, 1)[0]

@@ -1,7 +1,7 @@
 /* Residues between words and centred float64 values; words between four and three bytes. */
 #include "common.h"
 
-EXPORT int hecf_loops_version(void) { return 6; }
+EXPORT int hecf_loops_version(void) { return 7; }
 
 #define CHUNK 4096
 

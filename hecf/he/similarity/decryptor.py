@@ -23,11 +23,9 @@ from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.similarity.ring import (
     CHUNK,
     PADDING,
-    coefficients,
+    SmallFactor,
     in_threads,
     padded,
-    reduce_words,
-    spectrum,
 )
 from hecf.he.similarity.scores import Panel
 
@@ -53,7 +51,7 @@ class SimilarityDecryptor:
         self._parameters = secret.parameters
         self._memory = memory
         key = SealContext(secret.parameters).secret_polynomial(secret.expose())
-        self._key = spectrum(key[np.newaxis])
+        self._key = SmallFactor(key)
 
     def panels(self, plan: SimilarityPlan, tiles: Iterable[EncryptedTile]) -> Iterator[Panel]:
         """Decrypt tiles as they arrive.
@@ -127,16 +125,12 @@ class SimilarityDecryptor:
     def _finish_rows(self, plan: SimilarityPlan, words: Words, out: Words) -> None:
         """Compute ``b' + s(Y) a'`` of stacked rows (L, count, N + columns)."""
         degree = plan.parameters.ring_degree
-        columns = out.shape[2]
 
         def finish(start: int) -> None:
             part = slice(start, start + CHUNK)
             for index, prime in enumerate(plan.primes):
-                values = spectrum(words[index, part, :degree])
-                values *= self._key
-                product = coefficients(values)[:, :columns]
-                product += words[index, part, degree:]
-                reduce_words(product, prime, out[index, part])
+                tails, bodies = words[index, part, :degree], words[index, part, degree:]
+                self._key.multiply_add(tails, bodies, prime, out[index, part])
 
         in_threads(finish, range(0, words.shape[1], CHUNK))
 
@@ -148,14 +142,11 @@ class SimilarityDecryptor:
 
         def finish(start: int) -> None:
             part = slice(start, start + CHUNK)
-            residues = []
+            residues = np.empty((len(plan.primes), rows, scores[:, part].shape[1]))
             for index, prime in enumerate(plan.primes):
-                values = spectrum(np.ascontiguousarray(half[index, :degree, part].T))
-                values *= self._key
-                product = coefficients(values)[:, :rows]
-                product += half[index, degree:, part].T
-                residues.append(reduce_centred(product, prime))
-            scores[:, part] = recombine_centred(residues, plan.primes, plan.scale).T
+                tails, bodies = half[index, :degree, part], half[index, degree:, part]
+                self._key.multiply_add(tails.T, bodies.T, prime, residues[index].T)
+            scores[:, part] = recombine_centred(list(residues), plan.primes, plan.scale)
 
         in_threads(finish, range(0, columns, CHUNK))
         return scores

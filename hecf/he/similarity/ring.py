@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from hecf.he import loops
-from hecf.he.modular import Float, Words
+from hecf.he.modular import Float, Words, reduce_centred
 
 Spectrum = NDArray[np.complex128]
 Work = TypeVar("Work")
@@ -60,6 +60,45 @@ def coefficients(spectra: Spectrum) -> Float:
     np.rint(values.real, out=out[:, :half])
     np.rint(values.imag, out=out[:, half:])
     return out
+
+
+class SmallFactor:
+    """A ternary polynomial by which many polynomials are multiplied.
+
+    Parameters
+    ----------
+    polynomial : integer array, shape (N,)
+    """
+
+    def __init__(self, polynomial: NDArray[np.generic]) -> None:
+        self._spectrum = spectrum(polynomial[np.newaxis])
+        half = self._spectrum.shape[1]
+        self._tables = (self._spectrum[0, _order(half)] / half, _twist(half), _roots(half))
+
+    def multiply_add(
+        self, polynomials: Words, addend: Words, prime: int, out: Words | Float
+    ) -> None:
+        """Compute the first coefficients of products, add to them, and reduce.
+
+        Parameters
+        ----------
+        polynomials : uint32 array, shape (count, N)
+        addend : uint32 array, shape (count, coefficients)
+        prime : int
+        out : array, shape (count, coefficients)
+            Of uint32 for words, or of float64 for centred residues.
+        """
+        if loops.available():
+            loops.negacyclic(polynomials, addend, out, self._tables, prime)
+            return
+        values = spectrum(polynomials)
+        values *= self._spectrum
+        product = coefficients(values)[:, : addend.shape[1]]
+        product += addend
+        if out.dtype == np.uint32:
+            reduce_words(product, prime, out.view(np.uint32))
+        else:
+            out[...] = reduce_centred(product, prime)
 
 
 def reduce_words(values: Float, prime: int, out: Words) -> None:
@@ -140,3 +179,16 @@ def _controller() -> Any:
 def _twist(half: int) -> Spectrum:
     twist: Spectrum = np.exp(1j * np.pi * np.arange(half) / (2 * half))
     return twist
+
+
+@lru_cache(maxsize=16)
+def _roots(half: int) -> Spectrum:
+    roots: Spectrum = np.exp(-2j * np.pi * np.arange(half) / half)
+    return roots
+
+
+def _order(size: int) -> NDArray[np.int64]:
+    """Frequencies in the order in which decimation by fours leaves them."""
+    if size <= 2:
+        return np.arange(size)
+    return (4 * _order(size // 4) + np.arange(4)[:, np.newaxis]).ravel()
