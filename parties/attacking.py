@@ -15,13 +15,18 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from hecf.data.synthetic import SyntheticCoalition
-from hecf.errors import ConfigurationError
+from hecf.errors import ConfigurationError, InvalidInput, ReleaseRefused
 from hecf.he.keys import Decrypted
 from hecf.he.modular import Float
+from hecf.he.paillier.parameters import PaillierParameters
+from hecf.he.paillier.plan import SCHEME as PAILLIER
+from hecf.he.product.plan import ProductPlan
+from hecf.he.similarity.scores import Panel
 from hecf.kits.configuration import PartyConfiguration
 from hecf.kits.files import read_limited
 from hecf.kits.tables import parse_toml
@@ -30,6 +35,7 @@ from hecf.privacy.attacks import concealment as concealment_attack
 from hecf.privacy.attacks import dictionary as dictionary_attack
 from hecf.privacy.attacks import differencing as differencing_attack
 from hecf.privacy.attacks import extraction as extraction_attack
+from hecf.privacy.attacks import factoring as factoring_attack
 from hecf.privacy.attacks import isolation as isolation_attack
 from hecf.privacy.attacks import key_recovery as key_recovery_attack
 from hecf.privacy.attacks import membership as membership_attack
@@ -37,7 +43,7 @@ from hecf.privacy.attacks import model_recovery as model_recovery_attack
 from hecf.privacy.attacks import reconstruction as reconstruction_attack
 from hecf.privacy.attacks import temporal as temporal_attack
 from hecf.privacy.release import ReleaseGate
-from hecf.protocol.tasks import QueryTask, ScoreTask, gram_plan
+from hecf.protocol.tasks import QueryTask, ScoreTask, SimilarityTask, gram_plan
 from hecf.protocol.terms import BLINDED, COALITION_KEY, NO_DIRECTORY, OWN_KEY, Terms
 from parties.provisioning.configuration import CoalitionConfiguration
 from parties.provisioning.provision import member_ids
@@ -56,8 +62,8 @@ def terms_of(path: Path) -> Terms:
     Raises
     ------
     ConfigurationError
-        If the file is neither, or of a coalition under another scheme than CKKS or
-        with different shoppers.
+        If the file is neither, or of a coalition without encryption, or under CKKS with different
+        shoppers.
     """
     if "party" in parse_toml(path):
         files = PartyConfiguration.load(path).files
@@ -67,11 +73,13 @@ def terms_of(path: Path) -> Terms:
         members = configuration.members
         shoppers = 0 if members.most_shoppers is not None else len(member_ids(members))
         terms = configuration.terms(secrets.token_hex(16), shoppers, "1" * 64)
-    if terms.scheme != "ckks":
+    if terms.scheme == "clear":
         raise ConfigurationError(
-            "the attacks are on coalitions under CKKS", got=terms.scheme, expected="ckks"
+            "the attacks are on coalitions that encrypt",
+            got=terms.scheme,
+            expected="ckks or paillier",
         )
-    if terms.directory == NO_DIRECTORY:
+    if not applicable(terms):
         raise ConfigurationError(
             "the attacks are on Gram blocks and scores of common shoppers",
             got="different shoppers",
@@ -94,7 +102,7 @@ def mount(terms: Terms, names: Sequence[str], step: Callable[[str], None]) -> li
         if name not in applicable(terms):
             raise ConfigurationError(
                 "the coalition gives no occasion for this attack",
-                got=f"{name} under topology {terms.topology}",
+                got=f"{name} under scheme {terms.scheme}, topology {terms.topology}",
                 expected=" or ".join(applicable(terms)),
             )
     outcomes = []
@@ -106,8 +114,12 @@ def mount(terms: Terms, names: Sequence[str], step: Callable[[str], None]) -> li
 
 def applicable(terms: Terms) -> tuple[str, ...]:
     """Return the attacks on what a coalition of these terms computes."""
-    absent = "reconstruction" if terms.topology == OWN_KEY else "extraction"
-    return tuple(name for name in ATTACKS if name != absent)
+    if terms.scheme == PAILLIER:
+        return ("factoring",) if terms.directory == NO_DIRECTORY else ("dictionary", "factoring")
+    if terms.directory == NO_DIRECTORY:
+        return ()
+    absent = {"factoring", "reconstruction" if terms.topology == OWN_KEY else "extraction"}
+    return tuple(name for name in ATTACKS if name not in absent)
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> None:
@@ -206,14 +218,38 @@ def _reconstruction(terms: Terms) -> Outcome:
 
 
 def _temporal(terms: Terms) -> Outcome:
-    made = SyntheticCoalition(_SHOPPERS // 3, retailers=terms.retailers[:1], items=_CATALOGUE // 2)
-    bought = (made.counts(terms.retailers[0]).toarray() > 0).astype(np.float64)
-    return temporal_attack.experiment(
-        bought,
-        lambda counts: counts,
-        length=min(terms.top_k, _CATALOGUE // 2 - 1),
-        protection="none, if lists were published of exact sums; no task publishes any",
+    made = SyntheticCoalition(_SHOPPERS // 3, retailers=terms.retailers[:2], items=_CATALOGUE // 2)
+    asker, source = (
+        (made.counts(name).toarray() > 0).astype(np.float64) for name in terms.retailers[:2]
     )
+    count = max(1, min(terms.top_k, _CATALOGUE // 4))
+    release, protection = _similar_lists(terms, source.shape, count)
+    return temporal_attack.experiment_across(asker, source, release, protection=protection)
+
+
+def _similar_lists(
+    terms: Terms, shape: tuple[int, ...], count: int
+) -> tuple[Callable[[Float], NDArray[np.int64] | None], str]:
+    """Return what the coalition's gate does to similarities of items, and its name."""
+    shoppers, items = shape
+    asker, source = terms.retailers[:2]
+    try:
+        task = SimilarityTask(terms, asker, "items", source, items, items, shoppers, count)
+    except (InvalidInput, ReleaseRefused) as error:
+        return lambda cosines: None, f"no such lists: {error}"
+    gate = ReleaseGate(terms.release_policy, secrets.token_bytes)
+    plan = task.plan
+
+    def release(cosines: Float) -> NDArray[np.int64]:
+        if isinstance(plan, ProductPlan):
+            return gate.top_scores(Decrypted(plan, cosines), count).items.astype(np.int64)
+        return gate.most_similar(plan, [Panel(plan, 0, 0, cosines)], count).columns
+
+    return release, f"none but that {count} of {items} items are shown; a task may be repeated"
+
+
+def _factoring(terms: Terms) -> Outcome:
+    return factoring_attack.experiment_on_decryptor(PaillierParameters(), secrets.token_bytes)
 
 
 def _extraction(terms: Terms) -> Outcome:
@@ -255,6 +291,7 @@ ATTACKS: Mapping[str, Callable[[Terms], Outcome]] = MappingProxyType(
         "reconstruction": _reconstruction,
         "extraction": _extraction,
         "temporal": _temporal,
+        "factoring": _factoring,
     }
 )
 """Attacks by name, each on the terms of a coalition."""

@@ -53,6 +53,30 @@ def test_the_topology_decides_what_a_recipient_reconstructs_from() -> None:
     assert "best 5 items" in best.protection
 
 
+def test_lists_of_similar_items_tell_new_purchases_unless_privacy_forbids_them() -> None:
+    wide = outcome("temporal", terms(top_k=20))
+    assert wide.succeeded
+    assert "20 of 100 items" in wide.protection
+    few = outcome("temporal", terms(top_k=1))
+    assert few.protected < wide.protected
+    for changes in (PRIVATE, {"minimum_rows": 101}):
+        forbidden = outcome("temporal", terms(top_k=20, **changes))
+        assert forbidden.protected == 0.0
+        assert forbidden.protection.startswith("no such lists: ")
+
+
+def test_a_coalition_under_paillier_is_attacked_at_its_key_and_its_pseudonyms() -> None:
+    agreed = make_terms(scheme="paillier")
+    assert attacking.applicable(agreed) == ("dictionary", "factoring")
+    found = outcome("factoring", agreed)
+    assert found.unprotected == 1.0
+    assert found.protected == 0.0
+    assert attacking.applicable(make_terms(scheme="paillier", directory="0" * 64)) == ("factoring",)
+    with pytest.raises(ConfigurationError, match=r"no occasion.*key-recovery under scheme paill"):
+        attacking.mount(agreed, ["key-recovery"], lambda step: None)
+    assert "factoring" not in attacking.applicable(terms())
+
+
 def test_under_own_keys_the_owner_s_model_follows_from_the_answers() -> None:
     own = terms(topology="own-key")
     assert outcome("extraction", own).succeeded
@@ -91,7 +115,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path) -> None:
         attacking.mount(terms(), ["guessing"], lambda step: None)
     clear = tmp_path / "coalition.toml"
     clear.write_text(DEMONSTRATION.read_text().replace('"ckks"', '"clear"'))
-    with pytest.raises(ConfigurationError, match="the attacks are on coalitions under CKKS"):
+    with pytest.raises(ConfigurationError, match="the attacks are on coalitions that encrypt"):
         attacking.terms_of(clear)
     apart = tmp_path / "apart.toml"
     text = re.sub(r"factors = .*|\[evaluation\][^[]*", "", DEMONSTRATION.read_text())

@@ -110,6 +110,9 @@ def test_identifiers_depend_on_every_field() -> None:
     assert len({task.identifier for task in (TASK, *others)}) == len(others) + 1
 
 
+PRIVATE = {"epsilon": 1.0, "delta": 1e-6, "clip": 2.0, "noise_multiplier": 4.2}
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "sentence"),
     [
@@ -125,6 +128,7 @@ def test_identifiers_depend_on_every_field() -> None:
         ({"right": 5}, ReleaseRefused, "too few rows: got 5, expected at least 10"),
         ({"left": 1 << 20, "right": 1 << 20}, InvalidInput, "too large"),
         ({"terms": replace(TERMS, scheme="paillier")}, ParameterError, "similarity"),
+        ({"terms": replace(TERMS, **PRIVATE)}, InvalidInput, "privacy and on no similarities"),
     ],
 )
 def test_what_does_not_fit_the_terms_is_refused(

@@ -9,7 +9,13 @@ import pytest
 
 from hecf.data.synthetic import SyntheticCoalition
 from hecf.he.sampling import gaussian
-from hecf.privacy.attacks.temporal import experiment, infer, similar_items
+from hecf.privacy.attacks.temporal import (
+    cosines,
+    experiment,
+    experiment_across,
+    infer,
+    similar_items,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,33 @@ def test_exact_lists_name_new_purchases_and_noisy_ones_do_not(bought: np.ndarray
     assert noisy.alive
     assert not noisy.succeeded
     assert noisy.protected < 0.1
+
+
+def test_lists_between_two_retailers_name_purchases_at_the_other() -> None:
+    made = SyntheticCoalition(400, retailers=("alder", "birch"), items=80, seed=7)
+    asker, source = ((made.counts(n).toarray() > 0).astype(np.float64) for n in made.retailers)
+
+    def best(similar: np.ndarray, length: int = 20) -> np.ndarray:
+        return np.argsort(-similar, axis=1, kind="stable")[:, :length]
+
+    shown = experiment_across(asker, source, best, protection="none")
+    assert shown.alive
+    assert shown.unprotected > 0.9
+    assert 0.5 < shown.protected <= shown.unprotected
+    hidden = experiment_across(asker, source, lambda _: None, protection="none shown")
+    assert hidden.protected == 0.0
+    noisy = experiment_across(
+        asker,
+        source,
+        lambda similar: best(similar + gaussian(similar.shape, secrets.token_bytes)),
+        protection="noise",
+    )
+    assert noisy.protected < 0.2
+
+
+def test_cosines_are_those_of_the_columns() -> None:
+    left, right = np.array([[1.0, 0.0], [1.0, 2.0]]), np.array([[3.0, 0.0], [0.0, 0.0]])
+    np.testing.assert_allclose(cosines(left, right), [[0.5**0.5, 0.0], [0.0, 0.0]])
 
 
 def test_without_a_purchase_nothing_is_named_but_by_chance(bought: np.ndarray) -> None:

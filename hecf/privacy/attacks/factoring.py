@@ -11,6 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from hecf.errors import MalformedMessage
+from hecf.he.paillier.parameters import PaillierParameters
+from hecf.he.paillier.plan import plan_paillier_sum
+from hecf.he.sampling import RandomBytes
 from hecf.privacy.attacks.outcome import Outcome
 
 
@@ -76,3 +80,34 @@ def experiment(p: int, q: int, guarded: Callable[[int], int | None], protection:
         protected=sum(found is not None for found in given) / len(hostile),
         protection=protection,
     )
+
+
+def experiment_on_decryptor(parameters: PaillierParameters, random: RandomBytes) -> Outcome:
+    """Ask the library's own decryptor, under a fresh key of a coalition's parameters.
+
+    Parameters
+    ----------
+    parameters : PaillierParameters
+    random : callable
+        Source of cryptographically secure bytes.
+    """
+    from hecf.he.paillier.decryptor import PaillierDecryptor
+    from hecf.he.paillier.keys import generate_keys
+    from hecf.he.paillier.matrices import PaillierMatrix
+
+    secret, _ = generate_keys(parameters, random)
+    plan = plan_paillier_sum(
+        values=1, summands=1, value_bound=1.0, precision=0.5, parameters=parameters
+    )
+    decryptor, fingerprint = PaillierDecryptor(secret), secret.public_key.fingerprint
+
+    def guarded(ciphertext: int) -> int | None:
+        octets = ciphertext.to_bytes(parameters.ciphertext_bytes, "little")
+        try:
+            [plaintext] = decryptor.plaintexts(PaillierMatrix(plan, fingerprint, octets))
+        except MalformedMessage:
+            return None
+        return int(plaintext)
+
+    p, q = map(int, secret.primes())
+    return experiment(p, q, guarded, "only units modulo n^2 are decrypted")

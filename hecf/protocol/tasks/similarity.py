@@ -59,7 +59,8 @@ class SimilarityTask:
     Raises
     ------
     InvalidInput
-        If the two are not different retailers of the coalition, or a number is out of its range.
+        If the two are not different retailers of the coalition, a number is out of its range, or
+        the terms agree on privacy, which nothing gives to similarities.
     ReleaseRefused
         If more rows are asked for than the terms release, or than half of the source's rows.
     ParameterError
@@ -70,7 +71,9 @@ class SimilarityTask:
     --------
     The key holder reads the similarities by position, in every topology. A declarer with rows of
     its own choice learns where the source's rows lie; with d independent ones, everything about
-    those that are released. The source agrees to every task separately, by contributing.
+    those that are released. Two tasks on rows that changed in between tell what changed
+    (:mod:`hecf.privacy.attacks.temporal`). The source agrees to every task separately, by
+    contributing.
     """
 
     terms: Terms
@@ -88,6 +91,8 @@ class SimilarityTask:
         if self.source == self.declarer:
             raise InvalidInput("similar rows are those of another retailer", got=self.source)
         check_label(self.label, "a similarity")
+        if self.terms.private:
+            raise InvalidInput("the terms agree on privacy and on no similarities", got=self.label)
         for number, most, what in (
             (self.left, MOST_ROWS, "number of rows"),
             (self.right, MOST_ROWS, "number of rows"),
