@@ -18,6 +18,7 @@ from parties.commands.fit import fit
 from parties.commands.guard import guarded
 from parties.commands.keys import app as keys
 from parties.commands.ledger import app as ledger
+from parties.commands.lookalike import app as lookalike
 from parties.commands.plan import plan
 from parties.commands.privacy_utility import privacy_utility
 from parties.commands.provision import provision
@@ -45,6 +46,7 @@ app.command()(plan)
 app.command()(fit)
 app.command()(recommend)
 app.command()(similar)
+app.add_typer(lookalike, name="lookalike")
 app.command()(evaluate)
 app.add_typer(data)
 app.add_typer(bench, name="bench")

@@ -166,7 +166,22 @@ def write_ranking(
     ids: NDArray[np.int32],
     scores: NDArray[np.float64],
 ) -> None:
-    """Write ``user_id,item_id,score,rank`` as Parquet or CSV, by the file's extension.
+    """Write ``user_id,item_id,score,rank``; see :func:`write_table`."""
+    places = np.arange(1, ids.shape[1] + 1)
+    real = ids.ravel() >= 0
+    write_table(
+        path,
+        {
+            "user_id": np.repeat(np.array(user_ids, dtype=object), ids.shape[1])[real],
+            "item_id": np.array(item_ids, dtype=object)[ids.ravel()[real]],
+            "score": scores.ravel()[real],
+            "rank": np.tile(places, len(user_ids))[real],
+        },
+    )
+
+
+def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns as Parquet or CSV, by the file's extension.
 
     Raises
     ------
@@ -178,19 +193,9 @@ def write_ranking(
         raise ConfigurationError(
             f"{path.name} has an unknown format", got=path.suffix, expected=" or ".join(writers)
         )
-    places = np.arange(1, ids.shape[1] + 1)
-    real = ids.ravel() >= 0
-    table = pa.table(
-        {
-            "user_id": np.repeat(np.array(user_ids, dtype=object), ids.shape[1])[real],
-            "item_id": np.array(item_ids, dtype=object)[ids.ravel()[real]],
-            "score": scores.ravel()[real],
-            "rank": np.tile(places, len(user_ids))[real],
-        }
-    )
     sink = io.BytesIO()
-    writers[path.suffix.lower()](table, sink)
-    # Recommendations describe shoppers, so nobody else on the machine may read them.
+    writers[path.suffix.lower()](pa.table(dict(columns)), sink)
+    # What is found describes shoppers, so nobody else on the machine may read it.
     write_private(path, sink.getvalue())
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from hecf.coalition.connected import ConnectedCoalition, connect
 from hecf.coalition.loading import loaded
 from hecf.coalition.services import LocalServices
-from hecf.coalition.similarity import most_similar_rows
+from hecf.coalition.similarity import directions_of, most_similar_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.user_items import UserItems
 from hecf.errors import InvalidInput
@@ -187,9 +187,6 @@ class Coalition:
         for name in (source, target):
             if name not in models:
                 raise InvalidInput("there is no such retailer", got=name, expected=list(models))
-        users = np.atleast_1d(np.asarray(userid))
-        mine, theirs = models[source].user_directions, models[target].user_directions
-        if users.dtype.kind not in "iu" or not ((users >= 0) & (users < len(mine))).all():
-            raise InvalidInput("userid is out of range", expected=f"0 to {len(mine) - 1}")
-        ids, scores = most_similar_rows(self.terms, source, target, mine[users], theirs, N)
+        mine, theirs = directions_of(models[source], userid), models[target].user_directions
+        ids, scores = most_similar_rows(self.terms, source, target, mine, theirs, N)
         return (ids[0], scores[0]) if np.ndim(userid) == 0 else (ids, scores)

@@ -8,7 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from hecf.coalition.loading import user_items_of
+from hecf.coalition.similarity import directions_of
 from hecf.data.column_names import ColumnNames
 from hecf.data.readers import stream_interactions
 from hecf.data.user_items import UserItems
@@ -18,7 +22,9 @@ from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.terms import Terms
 from hecf.recipes.horizontal import HorizontalRetailer
+from hecf.recipes.similarity import SimilarityRetailer
 from hecf.recommenders import Recommender
+from hecf.recommenders.factors import FactorRecommender
 from hecf.rpc.identity import RETAILER
 
 Model = TypeVar("Model", bound=Recommender)
@@ -102,6 +108,101 @@ class ConnectedCoalition:
                 self.terms, self.name, node, key_holder, self.measurements, session
             )
             return {self.name: model.fit(self.user_items[self.name], summation)}
+
+    def similar_users(
+        self,
+        model: FactorRecommender,
+        userid: ArrayLike,
+        target: str,
+        candidates: int,
+        N: int = 10,
+        *,
+        session: str = "similar-users",
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Find another retailer's shoppers who resemble some of one's own (look-alikes).
+
+        The other retailer calls :meth:`answer_similar_users` at about the same time.
+
+        Parameters
+        ----------
+        model : FactorRecommender
+            The retailer's own of :meth:`fit`: all have the same item factors, so their shoppers
+            can be compared.
+        userid : int or array of int, shape (b,)
+            Shoppers of one's own, by row of the counts that the model was fitted on.
+        target : str
+            The other retailer.
+        candidates : int
+            How many shoppers it has; both have to say the same.
+        N : int
+            At most the 20 that the terms release.
+        session : str
+            Name of the question, not used before: lower-case letters, digits and hyphens.
+
+        Returns
+        -------
+        ids : int64 array, shape (N,) or (b, N)
+            Rows of the target's counts, best first: who they are, only the target can tell.
+        scores : float64 array of the same shape
+            Products of their directions, flooded.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such retailer or shopper.
+        ReleaseRefused
+            If more is asked for than the terms release.
+        PartyMissing, Unavailable
+            If another party does not act or cannot be reached.
+        """
+        rows = directions_of(model, userid)
+        with connected(self._kit, self.measurements) as (node, key_holder):
+            retailer = SimilarityRetailer(
+                self.terms, self.name, node, key_holder, self.measurements
+            )
+            found = retailer.ask(session, target, rows, candidates, N)
+        if np.ndim(userid) == 0:
+            return found.columns[0], found.scores[0]
+        return found.columns, found.scores
+
+    def answer_similar_users(
+        self,
+        model: FactorRecommender,
+        source: str,
+        N: int = 10,
+        *,
+        session: str = "similar-users",
+    ) -> None:
+        """Let another retailer find one's shoppers who resemble its own.
+
+        Parameters
+        ----------
+        model : FactorRecommender
+            The retailer's own of :meth:`fit`. All shoppers of its fit take part.
+        source : str
+            The retailer that asks.
+        N : int
+            Most shoppers that it may find for each of its own.
+        session : str
+            Name of the question.
+
+        Raises
+        ------
+        Mismatch
+            If it asks for more, or supposes another number of shoppers.
+        PartyMissing, Unavailable
+            If another party does not act or cannot be reached.
+
+        Security
+        --------
+        The asker learns rows and similarities of the shoppers it finds, and it chooses for whom it
+        asks; see :class:`hecf.protocol.tasks.SimilarityTask`.
+        """
+        with connected(self._kit, self.measurements) as (node, key_holder):
+            retailer = SimilarityRetailer(
+                self.terms, self.name, node, key_holder, self.measurements
+            )
+            retailer.answer(source, session, model.user_directions, N)
 
 
 def connect(

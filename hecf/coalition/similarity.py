@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hecf.coalition.services import LocalServices
 from hecf.errors import InvalidInput
@@ -12,6 +12,7 @@ from hecf.measure import Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.terms import Terms
 from hecf.recipes.similarity import SimilarityRetailer
+from hecf.recommenders.factors import FactorRecommender
 
 Float = NDArray[np.float64]
 _LABEL = "rows"
@@ -76,3 +77,17 @@ def most_similar_rows(
     with LocalServices(terms) as services:
         services.run((source, target), take_part)
     return found[0].columns, found[0].scores
+
+
+def directions_of(model: FactorRecommender, userid: ArrayLike) -> Float:
+    """Return the directions of some users of a fit, one a row.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such user.
+    """
+    users, directions = np.atleast_1d(np.asarray(userid)), model.user_directions
+    if users.dtype.kind not in "iu" or not ((users >= 0) & (users < len(directions))).all():
+        raise InvalidInput("userid is out of range", expected=f"0 to {len(directions) - 1}")
+    return np.asarray(directions[users])

@@ -57,13 +57,11 @@ def demo(
     items: Annotated[Items, typer.Option(help="What is recommended.")] = Items.product_type,
     scheme: Annotated[SchemeName, typer.Option(help="Encryption scheme.")] = SchemeName.ckks,
     transport: Annotated[
-        Transport | None,
+        Transport,
         typer.Option(
-            help="One process for each party over mTLS, or one process for all; "
-            "lookalike knows the latter only.",
-            show_default="grpc",
+            help="One process for each party over mTLS, or one process for all.",
         ),
-    ] = None,
+    ] = Transport.grpc,
     shoppers: Annotated[int | None, typer.Option(help="Use the first N households.")] = None,
     factors: Annotated[int, typer.Option(help="Columns of each local embedding.")] = 32,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the split.")] = None,
@@ -98,7 +96,7 @@ def demo(
     options = demonstration.DemoOptions(
         items=items.value,
         scheme=scheme.value,
-        transport=(transport or Transport.grpc).value,
+        transport=transport.value,
         shoppers=shoppers,
         factors=factors,
         seed=seed,
@@ -122,7 +120,7 @@ def demo(
 def _tell(
     story: Story,
     scheme: str,
-    transport: Transport | None,
+    transport: Transport,
     json_path: Path | None,
     progress: Console,
 ) -> None:
@@ -132,15 +130,9 @@ def _tell(
         progress.print(f"[dim]{step}[/dim]")
 
     if story is Story.franchise:
-        results = franchise.run(scheme, (transport or Transport.grpc).value, show)
+        results = franchise.run(scheme, transport.value, show)
         franchise.show(results, Console())
     else:
-        if transport is Transport.grpc:
-            raise ConfigurationError(
-                "look-alikes are found in one process only",
-                got="--transport grpc",
-                expected="--transport memory",
-            )
-        results = lookalike.run(scheme, show)
+        results = lookalike.run(scheme, transport.value, show)
         lookalike.show(results, Console())
     write_json(json_path, results)

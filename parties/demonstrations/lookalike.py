@@ -2,7 +2,8 @@
 
 Three groups of stores find the strongest axes of all their purchases over encrypted sums, then one
 compares its best customers with the shoppers of another under encryption. How alike they are is
-judged by what both buy in the weeks that no model has seen. All roles run in one process.
+judged by what both buy in the weeks that no model has seen. Node, key holder and every group are
+processes that talk over mutual TLS.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +27,7 @@ from hecf.he.scheme import streaming_scheme
 from hecf.he.similarity.plan import normalise_rows
 from hecf.models import top_k
 from hecf.recommenders import PureSVD
+from parties.demonstrations.store_groups import store_groups
 
 Progress = Callable[[str], None]
 SOURCE, TARGET = "village", "metro"
@@ -33,13 +36,15 @@ PLACES = 20
 FACTORS = 16
 
 
-def run(scheme: str, progress: Progress) -> dict[str, Any]:
+def run(scheme: str, transport: str, progress: Progress) -> dict[str, Any]:
     """Run the demonstration and return its results.
 
     Raises
     ------
     ConfigurationError
         If the scheme cannot multiply two encrypted matrices, or the data are not installed.
+    HecfError
+        With one sentence for whatever went wrong in whichever process.
     """
     streaming_scheme(scheme)
     progress("cutting the data by store")
@@ -56,15 +61,12 @@ def run(scheme: str, progress: Progress) -> dict[str, Any]:
         for name in (SOURCE, TARGET)
     }
     settings = PureSVD(factors=FACTORS)
-    coalition = Coalition(data, scheme=scheme)
     # Her count of lines makes a customer one of the best; a later basket makes her comparable.
     lines = data[SOURCE].counts.sum(axis=1) * (np.diff(later[SOURCE].indptr) > 0)
     seeds = np.argsort(-lines, kind="stable")[:SEEDS]
     start = time.perf_counter()
-    progress("finding the axes of all purchases over encrypted sums")
-    models = coalition.fit(settings)
-    progress("comparing shoppers under encryption")
-    found, _ = coalition.similar_users(models, SOURCE, seeds, TARGET, N=PLACES)
+    search = _in_memory if transport == "memory" else _over_grpc
+    found = search(data, scheme, seeds, progress)
     seconds = time.perf_counter() - start
     progress("computing the clear twin for comparison")
     pooled = PureSVD(**settings.get_params()).fit(
@@ -77,6 +79,7 @@ def run(scheme: str, progress: Progress) -> dict[str, Any]:
     return {
         "story": "lookalike",
         "scheme": scheme,
+        "transport": transport,
         "shoppers": {name: len(entry.user_ids) for name, entry in data.items()},
         "seeds": SEEDS,
         "places": PLACES,
@@ -108,6 +111,37 @@ def show(results: Mapping[str, Any], console: Console) -> None:
         f"for each; {results['overlap']:.1%} the same as in clear; "
         f"{results['seconds']['together']:.1f} s together"
     )
+
+
+def _in_memory(
+    data: Mapping[str, UserItems], scheme: str, seeds: NDArray[np.int64], progress: Progress
+) -> NDArray[np.int64]:
+    coalition = Coalition(data, scheme=scheme)
+    progress("finding the axes of all purchases over encrypted sums")
+    models = coalition.fit(PureSVD(factors=FACTORS))
+    progress("comparing shoppers under encryption")
+    return coalition.similar_users(models, SOURCE, seeds, TARGET, N=PLACES)[0]
+
+
+def _over_grpc(
+    data: Mapping[str, UserItems], scheme: str, seeds: NDArray[np.int64], progress: Progress
+) -> NDArray[np.int64]:
+    # A group's file has no line of a shopper who bought nothing of the shared catalogue.
+    rows = {name: np.flatnonzero(np.diff(entry.counts.indptr)) for name, entry in data.items()}
+    with store_groups("lookalike", data, scheme, progress) as groups:
+        progress("finding the axes of all purchases over encrypted sums")
+        models = groups.fit("pure-svd", {"factors": FACTORS})
+        progress("comparing shoppers under encryption")
+        asked, found = groups.folder / "seeds.txt", groups.folder / "found.parquet"
+        asked.write_text("".join(f"{data[SOURCE].user_ids[row]}\n" for row in seeds))
+        number = ["--count", str(PLACES)]
+        files = ["--users", str(asked), "--out", str(found)]
+        size = ["--candidates", str(len(rows[TARGET]))]
+        question = ["lookalike", "ask", TARGET, "--model", str(models[SOURCE])]
+        answer = ["lookalike", "answer", SOURCE, "--model", str(models[TARGET])]
+        groups.run({SOURCE: [*question, *files, *size, *number], TARGET: [*answer, *number]})
+        table = pq.read_table(found, columns=["row"])
+    return np.asarray(rows[TARGET][table["row"].to_numpy()].reshape(len(seeds), PLACES))
 
 
 def _nearest(

@@ -26,7 +26,8 @@ from parties.system.lifetime import ERROR_PREFIX, deferred_signals
 
 Progress = Callable[[str], None]
 MOST_SHOPPERS = 4096
-_SECONDS = 80.0
+_SECONDS = 300.0
+"""How long the commands of groups may take together, on a busy machine as well."""
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from sklearn.base import clone
 
 import hecf
 from hecf.coalition.connected import ConnectedCoalition
-from hecf.errors import ConfigurationError, InvalidInput
+from hecf.errors import ConfigurationError, InvalidInput, Mismatch
 from hecf.kits.kit import Kit
-from hecf.protocol.tasks import has_gram_task
+from hecf.protocol.tasks import SIMILARITY_PRECISION, has_gram_task
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 MODELS = (
@@ -79,6 +79,35 @@ def test_running_parties_fit_the_pooled_model(retailers, model, tolerance) -> No
     assert np.abs(scores(alone) - scores(twin)).max() > 100 * max(tolerance, 1e-6)
     assert fitted.item_ids == tuple(ITEMS)
     assert retailers["west"].measurements.bytes["sent"] > 0
+
+
+def test_look_alikes_of_running_parties_are_the_nearest(retailers) -> None:
+    models = {
+        name: answer[name]
+        for name, answer in zip(DATA, together(retailers, hecf.PureSVD(4), "axes"), strict=True)
+    }
+    users, count = np.array([3, 1, 7]), 3
+    north, south = retailers["north"], retailers["south"]
+    candidates = len(models["south"].user_directions)
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(south.answer_similar_users, models["south"], "north", count)
+        found, scores = north.similar_users(models["north"], users, "south", candidates, count)
+        reply.result()
+    exact = models["north"].user_directions[users] @ models["south"].user_directions.T
+    tolerance = 6 * SIMILARITY_PRECISION
+    np.testing.assert_allclose(scores, np.take_along_axis(exact, found, 1), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(scores, -np.sort(-exact, axis=1)[:, :count], atol=tolerance)
+    assert not np.allclose(scores, np.sort(exact, axis=1)[:, :count], atol=tolerance)
+    with pytest.raises(InvalidInput, match="userid is out of range"):
+        north.similar_users(models["north"], 10_000, "south", candidates)
+    with ThreadPoolExecutor(1) as pool:
+        asked = north.similar_users, models["north"], 3, "south", candidates, 5
+        question = pool.submit(*asked, session="more")
+        with pytest.raises(Mismatch, match="than agreed"):
+            south.answer_similar_users(models["south"], "north", 4, session="more")
+        south.answer_similar_users(models["south"], "north", 5, session="more")
+        one, values = question.result()
+    assert one.shape == values.shape == (5,)
 
 
 def test_the_example_of_the_readme_joins(provisioned, retailers, monkeypatch) -> None:

@@ -32,10 +32,12 @@ def bought(part: str, name: str) -> np.ndarray:
     return table.with_items(group.item_ids).counts.toarray()
 
 
-def test_later_baskets_judge_who_was_found(small) -> None:
-    steps: list[str] = []
-    results = lookalike.run("clear", steps.append)
-    assert len(steps) == 4
+@pytest.mark.parametrize(("transport", "steps"), [("memory", 4), ("grpc", 6)])
+def test_later_baskets_judge_who_was_found(small, transport, steps) -> None:
+    told: list[str] = []
+    results = lookalike.run("clear", transport, told.append)
+    assert len(told) == steps
+    assert results["transport"] == transport
     assert results["overlap"] == 1.0
     found = results["later_similarity"]
     assert found["encrypted"] == found["pooled"]
@@ -71,7 +73,6 @@ def test_later_baskets_judge_who_was_found(small) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--transport", "grpc"], "look-alikes are found in one process only"),
         (["--factors", "8"], "the lookalike demonstration has no such option"),
     ],
 )
@@ -83,7 +84,7 @@ def test_unsuitable_options_are_refused(options, message) -> None:
 
 def test_results_are_written(small, tmp_path) -> None:
     path = tmp_path / "results.json"
-    options = ["--scheme", "clear", "--json", str(path)]
+    options = ["--scheme", "clear", "--transport", "memory", "--json", str(path)]
     result = CliRunner().invoke(app, ["demo", "lookalike", *options])
     assert result.exit_code == 0, result.stderr
     assert '"story": "lookalike"' in path.read_text()
