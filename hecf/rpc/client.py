@@ -13,23 +13,14 @@ from hecf.api.v1 import compute_node_pb2_grpc, key_holder_pb2_grpc
 from hecf.api.v1 import key_holder_pb2 as holder_pb2
 from hecf.errors import MalformedMessage, Unavailable
 from hecf.he.blinding import MaskSeed
-from hecf.he.similarity.scores import TopSimilar
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
-from hecf.protocol.released import (
-    ReleasedBlindedSum,
-    ReleasedBlocks,
-    ReleasedScores,
-    ReleasedSum,
-    scores_from_bytes,
-    similar_from_bytes,
-    sum_from_bytes,
-)
-from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
+from hecf.protocol.tasks import DeclaredTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.counting import CountingChannel
 from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, server_name
+from hecf.rpc.releases import Releases
 from hecf.rpc.status import from_rpc_error
 from hecf.wire import messages, transfer
 
@@ -210,7 +201,7 @@ class ComputeNodeClient(_Client):
         return MaskSeed(answer.seed)
 
 
-class KeyHolderClient(_Client):
+class KeyHolderClient(_Client, Releases):
     """The key holder over gRPC; see :class:`hecf.protocol.ports.KeyHolder`."""
 
     def __init__(
@@ -238,22 +229,6 @@ class KeyHolderClient(_Client):
             sha256=bytes.fromhex(digest),
         )
         self._call(self._stub.Commit, request)
-
-    def release_blocks(self, task: GramTask) -> ReleasedBlocks:
-        """Wait for the released Gram blocks."""
-        return ReleasedBlocks.from_bytes(task, self._release(task))
-
-    def release_scores(self, task: ScoreTask) -> ReleasedScores:
-        """Wait for the released scores."""
-        return scores_from_bytes(task, self._release(task))
-
-    def release_sum(self, task: SumTask) -> ReleasedSum | ReleasedBlindedSum:
-        """Wait for a released sum."""
-        return sum_from_bytes(task, self._release(task))
-
-    def release_similar(self, task: SimilarityTask) -> TopSimilar:
-        """Wait for the most similar rows."""
-        return similar_from_bytes(task, self._release(task))
 
     def _release(self, task: Task) -> bytes:
         request = holder_pb2.ReleaseRequest(

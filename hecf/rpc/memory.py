@@ -10,25 +10,16 @@ from collections.abc import Iterator
 
 from hecf.errors import Mismatch
 from hecf.he.blinding import MaskSeed
-from hecf.he.similarity.scores import TopSimilar
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
 from hecf.protocol.contribution import Declared
-from hecf.protocol.released import (
-    ReleasedBlindedSum,
-    ReleasedBlocks,
-    ReleasedScores,
-    ReleasedSum,
-    scores_from_bytes,
-    similar_from_bytes,
-    sum_from_bytes,
-)
-from hecf.protocol.tasks import DeclaredTask, GramTask, ScoreTask, SimilarityTask, SumTask, Task
+from hecf.protocol.tasks import DeclaredTask, ScoreTask, SumTask, Task
 from hecf.protocol.terms import Terms
 from hecf.rpc.authority import authorise
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.identity import Party
 from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.releases import Releases
 from hecf.wire import messages, transfer
 
 
@@ -141,7 +132,7 @@ class MemoryComputeNode(_Link):
         return MaskSeed(self._received(seed.data))
 
 
-class MemoryKeyHolder(_Link):
+class MemoryKeyHolder(_Link, Releases):
     """The key holder in this process; see :class:`hecf.protocol.ports.KeyHolder`."""
 
     service_name = "KeyHolderService"
@@ -170,22 +161,6 @@ class MemoryKeyHolder(_Link):
         """Say which contribution the caller made."""
         self._enter("Commit")
         self._service.commit(self._party, task.identifier, what, digest)
-
-    def release_blocks(self, task: GramTask) -> ReleasedBlocks:
-        """Wait for the released Gram blocks."""
-        return ReleasedBlocks.from_bytes(task, self._release(task))
-
-    def release_scores(self, task: ScoreTask) -> ReleasedScores:
-        """Wait for the released scores."""
-        return scores_from_bytes(task, self._release(task))
-
-    def release_sum(self, task: SumTask) -> ReleasedSum | ReleasedBlindedSum:
-        """Wait for a released sum."""
-        return sum_from_bytes(task, self._release(task))
-
-    def release_similar(self, task: SimilarityTask) -> TopSimilar:
-        """Wait for the most similar rows."""
-        return similar_from_bytes(task, self._release(task))
 
     def _release(self, task: Task) -> bytes:
         self._enter("Release")
