@@ -80,8 +80,11 @@ class EndpointSection(Section):
     address: Address
 
 
-class DataSection(Section):
-    """``[retailers.NAME]`` or a kit's ``[data]``: where a retailer's interactions come from."""
+class RetailerSection(Section):
+    """``[retailers.NAME]``: where a retailer's interactions come from.
+
+    Who provisions need not have them: without a source the kit names a file in its own folder.
+    """
 
     source: Literal["complete-journey"] | None = None
     interactions: LocalPath | None = None
@@ -91,11 +94,21 @@ class DataSection(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        exactly_one(source=self.source, interactions=self.interactions)
+        if self.source is not None:
+            exactly_one(source=self.source, interactions=self.interactions)
         if self.source is not None and self.held_out_members is not None:
             raise refusal("a file", f"no file with source = {self.source!r}", "held_out_members")
         if self.source is None and "items" in self.model_fields_set:
             raise refusal(excerpt(self.items), "no items with interactions = ...", "items")
+        return self
+
+
+class DataSection(RetailerSection):
+    """A kit's ``[data]``: the same, and one source for certain."""
+
+    @model_validator(mode="after")
+    def _some_source(self) -> Self:
+        exactly_one(source=self.source, interactions=self.interactions)
         return self
 
 

@@ -9,10 +9,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from hecf.kits.configuration import (
-    DataSection,
     EndpointSection,
     EvaluationSection,
     LimitsSection,
+    RetailerSection,
     check_retailer_name,
 )
 from hecf.kits.tables import (
@@ -89,7 +89,7 @@ class CoalitionConfiguration(ConfigurationFile):
     members: MembersSection
     compute_node: EndpointSection
     key_holder: EndpointSection
-    retailers: Annotated[Mapping[str, DataSection], AfterValidator(MappingProxyType)]
+    retailers: Annotated[Mapping[str, RetailerSection], AfterValidator(MappingProxyType)]
     evaluation: EvaluationSection | None = None
     privacy: PrivacySection | None = None
     limits: LimitsSection = LimitsSection()

@@ -30,7 +30,7 @@ from types import MappingProxyType
 from hecf.data import complete_journey
 from hecf.data.directory import MemberDirectory, PseudonymKey
 from hecf.errors import ConfigurationError
-from hecf.kits.configuration import ROLE_FILES, DataSection
+from hecf.kits.configuration import ROLE_FILES, RetailerSection
 from hecf.kits.files import read_limited, write_private
 from hecf.protocol.terms import NO_DIRECTORY, Terms
 from hecf.rpc.allowed import AllowedCertificates
@@ -48,6 +48,8 @@ from parties.provisioning.configuration import (
 )
 
 AUTHORITY = "authority"
+INTERACTIONS = "interactions.parquet"
+"""What a kit calls the file of a retailer for which nothing else was given."""
 AUTHORITY_NOTE = (
     "Move this folder to offline storage now: private-key.pem can make a certificate for any "
     "party of the coalition, and no running party needs it.\n"
@@ -199,7 +201,7 @@ def _check_out(out: Path) -> None:
         )
 
 
-def _check_data(name: str, data: DataSection) -> None:
+def _check_data(name: str, data: RetailerSection) -> None:
     if data.source == COMPLETE_JOURNEY and name not in complete_journey.RETAILERS:
         raise ConfigurationError(
             f"the Complete Journey data has no such retailer for retailers.{name}",
@@ -336,11 +338,13 @@ def _party_toml(
     return ("\n\n".join(blocks) + "\n").encode()
 
 
-def _data_table(data: DataSection) -> _TomlTable:
+def _data_table(data: RetailerSection) -> _TomlTable:
     """Table of what was given; the kit moves elsewhere, so its paths are absolute."""
     given = data.model_dump(exclude_none=True, mode="json")
     if data.source is None:
         del given["items"]
+        # Relative to the kit, wherever its retailer takes it.
+        given.setdefault("interactions", INTERACTIONS)
     return given
 
 

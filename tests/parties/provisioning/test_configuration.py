@@ -252,7 +252,6 @@ node.example => 999.1.1.1 :: compute_node.address | '999 | HOST:PORT
 [retailers.grocer] => [retailers."../grocer"] :: retailers | '../grocer' | like 'grocer'
 [retailers.grocer] => [retailers."grocer\n"] :: retailers | 'grocer\n' | like 'grocer'
 [retailers.grocer] => [retailers]⏎butcher = 1⏎[retailers.x] :: retailers.butcher | got 1 | a table
-interactions = "produce.parquet" => :: retailers.produce.source | none of them | interactions
 items = "product" => interactions = "x" :: retailers.grocer.source | source and | interactions
 held_out_members = "/data/hidden.txt" => items = "product" :: produce.items | 'product' | no items
 items = "product" => held_out_members = "x" :: grocer.held_out_members | a file | no file
@@ -361,6 +360,7 @@ key-holder: storage_key = "storage.key" => :: files.storage_key | nothing | a fi
 key-holder: ledger_witness = "ledger.witness" => :: files.ledger_witness | nothing | a file
 retailer: [files] => [files]⏎ledger_witness = "x" :: files.ledger_witness | no ledger_witness
 retailer: [data]⏎interactions = "/data/grocer.parquet" => :: data | nothing | a table
+retailer: interactions = "/data/grocer.parquet" => :: data.source | none of them | interactions
 compute-node: [files] => [data]⏎source = "complete-journey"⏎[files] :: data | a table | no data
 key-holder: [files] => [evaluation]⏎held_out_fraction = 0.1⏎[files] :: evaluation | no evaluation
 compute-node: certificate = "certificate.pem" => :: files.certificate | nothing | a value

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -312,6 +313,18 @@ def test_sources_that_do_not_exist_are_refused(
     with pytest.raises(ConfigurationError, match=sentence):
         provision(configuration, tmp_path / "kits")
     assert not (tmp_path / "kits").exists()
+
+
+def test_a_kit_may_name_a_file_that_only_its_retailer_has(tmp_path: Path) -> None:
+    text = re.sub('interactions = "data/pro.*', "", COALITION)
+    assert text != COALITION
+    made = provision(coalition(tmp_path, text), tmp_path / "kits")
+    moved = tmp_path / "elsewhere"
+    made.kits["produce"].rename(moved)
+    data = PartyConfiguration.load(moved / "party.toml").data
+    assert data is not None
+    assert data.interactions == moved / "interactions.parquet"
+    assert not data.interactions.exists()
 
 
 def test_a_path_that_no_kit_can_hold_is_refused(tmp_path: Path) -> None:
