@@ -273,7 +273,7 @@ def test_a_key_holder_that_never_comes_is_named(coalition: Provisioned) -> None:
             "party_arriving_megabytes, arriving_megabytes, "
             "concurrent_calls, party_calls, party_calls_per_minute, "
             "party_megabytes_per_minute, worker_megabytes, job_seconds, encryption_processes, "
-            "threads",
+            "queried_members, threads",
         ),
         (
             "party.toml",
