@@ -17,7 +17,7 @@ from hecf.he.matrices import EncryptedMatrix
 from hecf.he.modular import Words
 from hecf.he.plan import LEFT, RIGHT
 from hecf.measure import STAGES
-from hecf.protocol.contribution import bound
+from hecf.protocol.contribution import bound, key_fingerprint
 from hecf.protocol.tasks import GramTask, gram_plan
 from hecf.protocol.terms import Terms
 from hecf.rpc.store import BlockStore
@@ -88,7 +88,8 @@ def node_memory_job(quick: bool) -> Result:
         for side in (LEFT, RIGHT):
             words = _uniform(plan.operand_shape(side), plan.primes)
             operand = EncryptedMatrix(plan, side, words).to_bytes()
-            digests.append(BlockStore(folder).put(bound(GramTask(terms), side, operand)))
+            contribution = bound(GramTask(terms), side, operand, key_fingerprint(public.to_bytes()))
+            digests.append(BlockStore(folder).put(contribution))
         command = [sys.executable, "-m", "benchmarks.node_memory", name, *digests]
         done = subprocess.run(command, capture_output=True, check=True)  # noqa: S603
     measured = json.loads(done.stdout)

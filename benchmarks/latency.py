@@ -66,10 +66,11 @@ class Client:
         self._session = secrets.token_hex(6)
         scheme, parameters = scheme_by_name(self._terms.scheme), key_parameters(self._terms)
         self._encryptors, self._public_key = [], b""
-        for node, key_holder in self._ports:
+        self._contributors = [Contributor(*ports) for ports in self._ports]
+        for (node, key_holder), contributor in zip(self._ports, self._contributors, strict=True):
             node.join(self._terms)
             key_holder.join(self._terms)
-            self._public_key = key_holder.public_key(self._terms)
+            self._public_key = contributor.public_key(self._terms)
             self._encryptors.append(scheme.encryptor(parameters, self._public_key))
 
     def round(self, number: int, vectors: Float) -> None:
@@ -105,7 +106,7 @@ class Client:
             with self.measurements.stage("encrypt"):
                 return encryptor.encrypt(encoded).to_bytes()
 
-        Contributor(*self._ports[place]).contribute(task, LEFT, make)
+        self._contributors[place].contribute(task, LEFT, make)
 
 
 def measure(

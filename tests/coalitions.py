@@ -20,7 +20,7 @@ from hecf.he.parameters import ParameterSet
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
 from hecf.models import LocalEmbedding
-from hecf.protocol.contribution import bound, digest_of
+from hecf.protocol.contribution import bound, digest_of, key_fingerprint
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import ScoreTask, Task, gram_plan, key_parameters
 from hecf.protocol.terms import Terms
@@ -35,7 +35,7 @@ from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, RETAILER, Party
 from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
 from hecf.rpc.quotas import ServerLimits
-from hecf.rpc.release_store import ReleaseStore
+from hecf.rpc.release_store import MemoryReleaseStore, ReleaseStore
 from hecf.rpc.server import Server
 from hecf.rpc.spool import Spool
 from hecf.rpc.store import BlockStore
@@ -99,7 +99,8 @@ def key_pair(scheme: str, parameters: ParameterSet) -> tuple[SecretKey, bytes]:
 class Coalition:
     """The two services of a coalition in this process, and every party's way to them.
 
-    ``node`` and ``key_holder`` take the name of the calling party.
+    ``node`` and ``key_holder`` take the name of the calling party. The key is published at once
+    unless told otherwise.
     """
 
     def __init__(
@@ -110,11 +111,13 @@ class Coalition:
         patience: float = 20.0,
         tasks: TaskStore | None = None,
         releases: ReleaseStore | None = None,
+        published: bool = True,
     ) -> None:
         self.terms = terms
         self.patience = patience
         self.tasks = tasks or MemoryTaskStore()
         self.blocks, self.arriving = folder / "blocks", folder / "arriving"
+        self.releases = releases or MemoryReleaseStore()
         self.debits: list[tuple[str, int, float]] = []
         self.secret, self.public_key = key_pair(terms.scheme, key_parameters(terms))
         self.node_service = ComputeNodeService(
@@ -126,16 +129,21 @@ class Coalition:
             tasks=self.tasks,
         )
         self._serve_node()
-        self.holder_service = KeyHolderService(
-            terms,
-            self.public_key,
-            self.node(KEY_HOLDER),
-            LocalReleaser(terms, self.secret, secrets.token_bytes),
-            self.debit,
-            patience_seconds=patience,
-            releases=releases,
-        )
-        self._serve_key_holder()
+        self._start_key_holder()
+        if published:
+            self.publish()
+
+    def rotate(self) -> None:
+        """Start the key holder anew with another key, which it publishes."""
+        scheme, parameters = scheme_by_name(self.terms.scheme), key_parameters(self.terms)
+        self.secret, self.public_key = scheme.generate_keys(parameters)
+        self._start_key_holder()
+        self.publish()
+
+    @property
+    def key(self) -> str:
+        """Fingerprint of the public key."""
+        return key_fingerprint(self.public_key)
 
     def debit(self, task: str, ciphertexts: int, noise_multiplier: float) -> None:
         """Record a debit while the releases suffice, as a ledger does."""
@@ -150,7 +158,7 @@ class Coalition:
     def contribute(self, name: str, task: Task, what: str, data: bytes) -> None:
         """Upload a party's contribution and commit to it."""
         self.node(name).contribute(task, what, data)
-        self.key_holder(name).commit(task, what, digest_of(data))
+        self.key_holder(name).commit(task, what, digest_of(data), self.key)
 
     def node(self, name: str) -> ComputeNode:
         """The compute node as a party reaches it."""
@@ -174,6 +182,18 @@ class Coalition:
         """End every wait."""
         self.node_service.close()
 
+    def _start_key_holder(self) -> None:
+        self.holder_service = KeyHolderService(
+            self.terms,
+            self.public_key,
+            self.node(KEY_HOLDER),
+            LocalReleaser(self.terms, self.secret, secrets.token_bytes),
+            self.debit,
+            patience_seconds=self.patience,
+            releases=self.releases,
+        )
+        self._serve_key_holder()
+
     def _serve_node(self) -> None:
         pass
 
@@ -185,14 +205,21 @@ class GrpcCoalition(Coalition):
     """The same services behind real servers with mutual TLS, and clients for every party."""
 
     def __init__(
-        self, terms: Terms, folder: Path, *, patience: float = 20.0, audit: Audit | None = None
+        self,
+        terms: Terms,
+        folder: Path,
+        *,
+        patience: float = 20.0,
+        audit: Audit | None = None,
+        published: bool = True,
     ) -> None:
         self._audit = audit
         self.authority = CertificateAuthority.create(terms.identifier)
         self.allowed = AllowedCertificates()
         self._identities: dict[str, TransportIdentity] = {}
         self._clients: dict[tuple[str, str], Any] = {}
-        super().__init__(terms, folder, patience=patience)
+        self._holder_servers: list[Server] = []
+        super().__init__(terms, folder, patience=patience, published=published)
 
     def identity(self, name: str) -> TransportIdentity:
         """A party's certificate, key and authority."""
@@ -220,8 +247,8 @@ class GrpcCoalition(Coalition):
         self.node_service.close()
         for client in self._clients.values():
             client.close()
-        self._holder_server.stop()
-        self._node_server.stop()
+        for server in (*self._holder_servers, self._node_server):
+            server.stop()
 
     def _client(self, kind: Callable[..., Any], address: str, name: str) -> Any:
         if (address, name) not in self._clients:
@@ -245,7 +272,7 @@ class GrpcCoalition(Coalition):
         self.node_address = f"127.0.0.1:{self._node_server.port}"
 
     def _serve_key_holder(self) -> None:
-        self._holder_server = Server(
+        server = Server(
             self.terms,
             self.identity(KEY_HOLDER),
             "127.0.0.1:0",
@@ -253,9 +280,10 @@ class GrpcCoalition(Coalition):
             Measurements(),
             allowed=lambda: self.allowed,
         )
-        self._holder_server.add_key_holder(self.holder_service)
-        self._holder_server.start()
-        self.holder_address = f"127.0.0.1:{self._holder_server.port}"
+        server.add_key_holder(self.holder_service)
+        server.start()
+        self._holder_servers.append(server)
+        self.holder_address = f"127.0.0.1:{server.port}"
 
 
 TRANSPORTS: dict[str, type[Coalition]] = {"memory": Coalition, "grpc": GrpcCoalition}
@@ -304,7 +332,7 @@ def operand(coalition: Coalition, task: Task, side: str, matrix: np.ndarray) -> 
     scheme = scheme_by_name(coalition.terms.scheme)
     encryptor = scheme.encryptor(gram_plan(coalition.terms).parameters, coalition.public_key)
     encrypted = encryptor.encrypt(encryptor.encode(task.plan, side, matrix))
-    return bound(task, side, encrypted.to_bytes())
+    return bound(task, side, encrypted.to_bytes(), coalition.key)
 
 
 def columns(terms: Terms, seed: int) -> np.ndarray:

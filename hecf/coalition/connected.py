@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hecf.coalition.fits import FittedShoppers
 from hecf.coalition.loading import user_items_of
 from hecf.coalition.similarity import directions_of
 from hecf.data.column_names import ColumnNames
@@ -97,17 +98,24 @@ class ConnectedCoalition:
         ------
         InvalidInput
             If a setting does not suit the data.
+        ReleaseRefused
+            If fewer shoppers than the terms ask for have changed since an earlier fit, so that its
+            sums and these would show them; nothing is sent then.
         Mismatch
             If another retailer has other terms, or fits another model under this session.
         PartyMissing, Unavailable
             If another party does not act or cannot be reached.
         """
         model = type(recommender)(**recommender.get_params())
+        own = self.user_items[self.name]
+        if not self.terms.private:
+            fitted = FittedShoppers(self._kit.state / "fits")
+            fitted.enter(own, self.terms.minimum_shoppers)
         with connected(self._kit, self.measurements) as (node, key_holder):
             summation = HorizontalRetailer(
                 self.terms, self.name, node, key_holder, self.measurements, session
             )
-            return {self.name: model.fit(self.user_items[self.name], summation)}
+            return {self.name: model.fit(own, summation)}
 
     def similar_users(
         self,

@@ -29,7 +29,7 @@ class ComputeNode(Protocol):
         ...
 
     def publish_key(self, terms: Terms, public_key: bytes) -> None:
-        """Hand over the coalition's public key (key holder only)."""
+        """Hand over the coalition's public key, or the one that replaces it (key holder only)."""
         ...
 
     def declare(self, task: DeclaredTask) -> None:
@@ -76,8 +76,8 @@ class KeyHolder(Protocol):
         """Download the coalition's public key."""
         ...
 
-    def commit(self, task: Task, what: str, digest: str) -> None:
-        """Say which contribution the caller made to a task, by its SHA-256."""
+    def commit(self, task: Task, what: str, digest: str, key: str) -> None:
+        """Say which contribution the caller made to a task under which key, by their SHA-256."""
         ...
 
     def release_blocks(self, task: GramTask) -> ReleasedBlocks:

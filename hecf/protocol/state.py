@@ -7,6 +7,9 @@
         +-----------+------------+--> expired  |           |
         +-----------+------------+-------------+-----------+--> aborted
 
+When the coalition's key is replaced, a task of which not everything was handed out is collected
+again from its beginning, because nobody can decrypt under the old key any more.
+
 A task is *joined* when every participant knows it, *collecting* from the first contribution,
 *computing* when nothing more is taken, *ready* when every result is computed and *released* when
 every result was handed to who decrypts it. A state never loses a contribution, and takes each part
@@ -18,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import reduce
 from types import MappingProxyType
 
 from hecf.errors import Conflict, InvalidInput, TaskEnded
@@ -65,6 +69,8 @@ class TaskState:
         Results that who decrypts them was given: the key holder, or an asker under its own key.
     reason : str
         Why the task ended without a result.
+    key : str
+        Fingerprint of the public key under which contributions are, once there is one.
     """
 
     task: Task
@@ -75,6 +81,7 @@ class TaskState:
     results: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     handed_out: frozenset[str] = frozenset()
     reason: str = ""
+    key: str = ""
 
     @property
     def open(self) -> bool:
@@ -176,15 +183,48 @@ class TaskState:
             raise Conflict("the task's results were handed out; it cannot be aborted")
         return replace(self, phase=Phase.ABORTED, reason=reason)
 
+    def under(self, key: str, deadline: float, *, unreleased: bool = False) -> TaskState:
+        """Go on under a public key: what was collected under another is given up.
+
+        Parameters
+        ----------
+        key : str
+            Fingerprint of the public key.
+        deadline : float
+            When contributions are no longer taken if the task is collected again.
+        unreleased : bool
+            Whether the key holder has released nothing of it. Otherwise a task of which everything
+            was handed out stays as it is: its recipients still ask for its mask.
+        """
+        done = self.phase is Phase.RELEASED and not unreleased
+        if self.key == key or self.phase in ENDED or done:
+            return self
+        if not self.contributions:
+            return replace(self, key=key)
+        # Nobody is told: who contributed finds its part missing, and everybody knows the task.
+        return reduce(TaskState.join, self.joined, TaskState(self.task, deadline, key=key))
+
     def computed(self, result: str, digest: str) -> TaskState:
-        """Note a computed result; raises TaskEnded after an abort."""
+        """Note a computed result.
+
+        Raises
+        ------
+        TaskEnded
+            After an abort.
+        Conflict
+            If contributions are taken, for example again.
+        """
         self.check_running()
+        if self.open:
+            raise Conflict("the task takes contributions; nothing is computed from it yet")
         results = MappingProxyType({**self.results, result: digest})
         ready = self.phase is Phase.COMPUTING and set(results) == set(self.task.results)
         return replace(self, results=results, phase=Phase.READY if ready else self.phase)
 
     def hand_out(self, result: str) -> TaskState:
-        """Note that a result goes to who decrypts it."""
+        """Note that a result goes to who decrypts it; raises Conflict if it is not computed."""
+        if result not in self.results:
+            raise Conflict("the task has no such result yet", got=result)
         if result in self.handed_out:
             return self
         handed_out = self.handed_out | {result}

@@ -157,7 +157,7 @@ class HorizontalRetailer:
         if self._encryptor is None:
             self._node.join(self._terms)
             self._key_holder.join(self._terms)
-            self._public_key = self._key_holder.public_key(self._terms)
+            self._public_key = self._contributor.public_key(self._terms)
             parameters = key_parameters(self._terms)
             self._encryptor = self._scheme.encryptor(parameters, self._public_key)
         return self._encryptor

@@ -134,7 +134,7 @@ class SimilarityRetailer:
     def _join(self) -> Encryptor:
         self._node.join(self._terms)
         self._key_holder.join(self._terms)
-        public_key = self._key_holder.public_key(self._terms)
+        public_key = self._contributor.public_key(self._terms)
         scheme = scheme_by_name(self._terms.scheme)
         return scheme.encryptor(key_parameters(self._terms), public_key)
 

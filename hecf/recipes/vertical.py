@@ -122,7 +122,7 @@ class VerticalRetailer:
         """Compare terms with node and key holder, and fetch the public key."""
         self._node.join(self._terms)
         self._key_holder.join(self._terms)
-        public_key = self._key_holder.public_key(self._terms)
+        public_key = self._contributor.public_key(self._terms)
         return self._encryptor(gram_plan(self._terms).parameters, public_key)
 
     def train(self, encryptor: Encryptor, embedding: LocalEmbedding) -> CrossRetailerRidge:

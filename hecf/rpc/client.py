@@ -221,12 +221,13 @@ class KeyHolderClient(_Client, Releases):
         """Download the public key."""
         return self._download(self._stub.GetPublicKey, holder_pb2.GetPublicKeyRequest())[1]
 
-    def commit(self, task: Task, what: str, digest: str) -> None:
-        """Say which contribution the caller made."""
+    def commit(self, task: Task, what: str, digest: str, key: str) -> None:
+        """Say which contribution the caller made, and under which key."""
         request = holder_pb2.CommitRequest(
             task_id=messages.identifier_bytes(task.identifier),
             side=messages.side_number(what),
             sha256=bytes.fromhex(digest),
+            public_key=bytes.fromhex(key),
         )
         self._call(self._stub.Commit, request)
 

@@ -16,7 +16,6 @@ from functools import partial
 from hecf.errors import (
     Conflict,
     InvalidInput,
-    Mismatch,
     PermissionDenied,
     Replayed,
     Unavailable,
@@ -27,7 +26,7 @@ from hecf.he.scheme import scheme_by_name
 from hecf.he.streams import MEMORY
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed, Masked, is_blinded
-from hecf.protocol.contribution import Declared
+from hecf.protocol.contribution import Declared, key_fingerprint, key_of
 from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import (
     MODEL,
@@ -41,7 +40,7 @@ from hecf.protocol.tasks import (
 from hecf.protocol.terms import Terms
 from hecf.rpc.computing import Computer
 from hecf.rpc.identity import RETAILER, Party
-from hecf.rpc.receiving import Receiver
+from hecf.rpc.receiving import Keys, Receiver
 from hecf.rpc.spool import Arriving, Spool
 from hecf.rpc.store import BlockStore
 from hecf.rpc.task_store import MemoryTaskStore, Tasks, TaskStore
@@ -120,20 +119,27 @@ class ComputeNodeService:
         store.keep(blocks)
 
     def publish_key(self, party: Party, public_key: bytes) -> None:
-        """Take the coalition's public key, once.
+        """Take the coalition's public key, or the one that replaces it.
+
+        Whatever is not handed out yet is collected again then: nobody can decrypt it any more.
 
         Raises
         ------
-        Conflict
-            If another key was published before.
+        Mismatch, MalformedMessage
+            If it is no public key of the coalition's parameters.
+        Replayed
+            If it was replaced before.
         """
         self._scheme.check_public_key(self._parameters, public_key)
+        key = key_fingerprint(public_key)
         with self._board.change(), self._tasks.change() as tasks:
-            known = tasks.public_key()
-            if known is None:
-                tasks.put_public_key(public_key)
-            elif known != public_key:
-                raise Conflict("another public key was published for this coalition")
+            if tasks.public_key() == public_key:
+                return
+            if key in tasks.replaced_keys():
+                raise Replayed("this public key was replaced by another", got=key[:16])
+            tasks.put_public_key(public_key)
+            for state in tasks.all():
+                tasks.put(state.under(key_of(state.task, public_key), self._deadline))
 
     def join(self, party: Party) -> None:
         """Note that a party has the same terms, and with them knows the Gram task."""
@@ -159,7 +165,7 @@ class ComputeNodeService:
         with self._board.change(), self._tasks.change() as tasks:
             known = tasks.named(task.name)
             if known is None:
-                tasks.put(TaskState(task, self._clock() + self._task_seconds).join(party.name))
+                tasks.put(TaskState(task, self._deadline).join(party.name))
             elif known.task != task:
                 raise Conflict("another task of this name was declared", got=task.name)
 
@@ -220,23 +226,27 @@ class ComputeNodeService:
 
         Raises
         ------
-        UnknownTask, InvalidInput, Mismatch, MalformedMessage, Conflict, TaskEnded
+        UnknownTask, InvalidInput, MalformedMessage, Conflict, TaskEnded
             If the task, the part or the bytes are not as agreed. Nothing is stored then.
+        Mismatch
+            If the contribution is under a public key that was replaced.
         Replayed
-            If the contribution was made for another task, or its ciphertexts were used before.
+            If it was made for another task, or its ciphertexts were used before.
         LimitExceeded
             If more is declared or sent than may be, or the disk is full; the part is missing then
             as before.
         Unavailable
-            If the upload must go on from another offset.
+            If the upload must go on from another offset, or there is no public key yet.
         """
         part: Part = (party.name, side)
         state = self._seen(party, identifier)
         if state.contribute(part, declared.digest) is state:
             return False
-        record = partial(self._record, identifier, part)
+        with self._tasks.change() as tasks:
+            keys = _keys(tasks, state.task)
+        record = partial(self._record, identifier, part, keys.present)
         try:
-            return self._receiver.take(state.task, part, declared, offset, chunks, record)
+            return self._receiver.take(state.task, part, declared, offset, chunks, keys, record)
         except Unavailable:
             # Another call may have brought the same bytes to their end meanwhile.
             if self.contributed(party, identifier, side) != declared.digest:
@@ -302,9 +312,13 @@ class ComputeNodeService:
             If a contribution does not come in time.
         TaskEnded
             If the task was aborted or has expired.
+        Conflict
+            If the public key is replaced meanwhile.
         """
         if not _decrypts(party, self.task(party, identifier)):
             raise UnknownTask("no such task")
+        # Whoever asks has not released it: what it can no longer decrypt is collected again.
+        self._renew(identifier)
         state, data = self._result(identifier, result, active)
         if is_blinded(state.task):
             data = Masked.from_bytes(data).product
@@ -352,14 +366,10 @@ class ComputeNodeService:
         if result not in state.task.results:
             raise UnknownTask("no such task")
 
-        def settled() -> bool:
-            current = self.state(identifier)
-            with self._tasks.change() as tasks:
-                keyed = tasks.public_key() is not None
-            return not current.open and keyed
-
         self._board.wait(
-            settled, lambda: ", ".join(self.state(identifier).missing) or "the key holder", active
+            lambda: not self.state(identifier).open,
+            lambda: ", ".join(self.state(identifier).missing),
+            active,
         )
         with self._computing:
             state = self.state(identifier)
@@ -390,6 +400,16 @@ class ComputeNodeService:
                 tasks.put(after)
             return after
 
+    @property
+    def _deadline(self) -> float:
+        return self._clock() + self._task_seconds
+
+    def _renew(self, identifier: str) -> None:
+        with self._board.change(), self._tasks.change() as tasks:
+            key, state = tasks.public_key(), self._current(tasks, identifier)
+            if key is not None:
+                tasks.put(state.under(key_of(state.task, key), self._deadline, unreleased=True))
+
     def _note(self, identifier: str, party: Party) -> None:
         self._change(identifier, lambda state: state.join(party.name))
 
@@ -399,13 +419,17 @@ class ComputeNodeService:
             raise PermissionDenied("only its declarer ends a task")
         self._change(identifier, step)
 
-    def _record(self, identifier: str, part: Part, upload: Arriving, operand: str) -> bool:
+    def _record(
+        self, identifier: str, part: Part, key: str, upload: Arriving, operand: str
+    ) -> bool:
         """Take a checked contribution into the store, then into the task."""
         # Under one lock, so that two uploads cannot both win; and stored before it is recorded,
         # so that a full disk leaves the part missing and not lost.
         with self._board.change(), self._tasks.change() as tasks:
             before = self._current(tasks, identifier)
-            after = before.contribute(part, upload.declared.digest)
+            if _keys(tasks, before.task).present != key:
+                raise Unavailable("the public key was replaced meanwhile")
+            after = before.under(key, self._deadline).contribute(part, upload.declared.digest)
             if after is before:
                 return False
             self.received[part[0]] = self.received.get(part[0], 0) + upload.declared.size
@@ -425,7 +449,7 @@ class ComputeNodeService:
         with self._tasks.change() as tasks:
             key = tasks.public_key()
         if key is None:
-            raise Mismatch("the key holder has not published the public key")
+            raise Unavailable("the key holder has not published the public key")
         with self.measurements.stage("compute"):
             return self._computer.compute(state.task, result, state.used(result), key, active)
 
@@ -442,6 +466,14 @@ def _decrypts(party: Party, task: Task) -> bool:
     if isinstance(task, QueryTask):
         return party.role == RETAILER and party.name == task.asker
     return party.role != RETAILER
+
+
+def _keys(tasks: Tasks, task: Task) -> Keys:
+    """Return what contributions to a task are bound to, and what they were before."""
+    key = tasks.public_key()
+    if key is None:
+        raise Unavailable("the key holder has not published the public key")
+    return Keys(key_of(task, key), tasks.replaced_keys())
 
 
 def _concerns(party: Party, task: Task) -> bool:

@@ -12,7 +12,7 @@ from hecf.he.similarity.evaluator import MEMORY as TILE_MEMORY
 from hecf.he.similarity.plan import SimilarityPlan
 from hecf.he.streams import MEMORY
 from hecf.protocol.computation import ReadPart, compute, compute_tiles
-from hecf.protocol.contribution import operand_chunks
+from hecf.protocol.contribution import key_of, operand_chunks
 from hecf.protocol.tasks import Part, SimilarityTask, Task, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.rpc.audit import Audit
@@ -109,9 +109,10 @@ class LocalComputer:
         active: Active = always,
     ) -> Mapping[str, str]:
         """Compute a result; once begun it goes on to its end, or to the end of a tile."""
+        key = key_of(task, public_key)
 
         def read(part: Part) -> Iterator[bytes]:
-            return operand_chunks(task, part[1], self._store.chunks(parts[part]))
+            return operand_chunks(task, part[1], self._store.chunks(parts[part]), key)
 
         if isinstance(task, SimilarityTask) and isinstance(task.plan, SimilarityPlan):
             return self._tiles(task, read, public_key, active)

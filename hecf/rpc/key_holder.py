@@ -20,8 +20,10 @@ from hecf.he.sampling import RandomBytes
 from hecf.he.scheme import scheme_by_name, streaming_scheme
 from hecf.he.similarity.scores import TopSimilar
 from hecf.measure import Measurements
+from hecf.privacy.overlap import check_sums
 from hecf.privacy.release import ReleaseGate
 from hecf.protocol.computation import Computed, parts_of
+from hecf.protocol.contribution import key_fingerprint
 from hecf.protocol.ports import ComputeNode
 from hecf.protocol.released import (
     ReleasedBlindedSum,
@@ -213,25 +215,33 @@ class KeyHolderService:
     ) -> None:
         self.terms = terms
         self.public_key = public_key
+        self._key = key_fingerprint(public_key)
         self._node = node
         self._releaser = releaser
         self._debit = debit
         self._board = Board(patience_seconds)
         self._releases = releases or MemoryReleaseStore()
         self._lock = threading.Lock()
+        self._entering = threading.Lock()
         self._releasing: dict[str, threading.Lock] = {}
         self.released: dict[str, int] = dict.fromkeys(_RELEASED, 0)
 
-    def commit(self, party: Party, identifier: str, side: str, digest: str) -> None:
-        """Take a retailer's word for what it has contributed to a task.
+    def commit(self, party: Party, identifier: str, side: str, digest: str, key: str) -> None:
+        """Take a retailer's word for what it has contributed to a task, and under which key.
 
         Raises
         ------
+        Mismatch
+            If the contribution is under another public key than the present one.
         Conflict
-            If it has committed to another contribution before.
+            If it has committed to another contribution under this key before.
         """
+        if key != self._key:
+            raise Mismatch(
+                "a contribution is under another public key", got=key[:16], expected=self._key[:16]
+            )
         with self._board.change():
-            self._releases.commit(identifier, (party.name, side), digest)
+            self._releases.commit(self._run(identifier), (party.name, side), digest)
 
     def release(self, party: Party, task: Task, active: Active = always) -> bytes:
         """Release the results of a task to a recipient, once; later calls return the same bytes.
@@ -248,6 +258,8 @@ class KeyHolderService:
             If a retailer whose contribution was used does not commit to it in time.
         Mismatch
             If the node has dropped or swapped a contribution; nothing is decrypted then.
+        ReleaseRefused
+            If a sum overlaps with released ones (:mod:`hecf.privacy.overlap`).
         """
         if isinstance(task, QueryTask):
             raise PermissionDenied("who asks under its own key decrypts the answer itself")
@@ -281,12 +293,24 @@ class KeyHolderService:
             return similar_to_bytes(task, self._similar(task, active))
         computed = self._fetch(task, TOTAL, active)
         present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
-        # An exact sum carries no noise of the key; it is entered, and spends nothing of tau. The
-        # contributors' own noise is what the multiplier says of it.
-        self._debit(task.identifier, 0, self.terms.noise_multiplier)
+        self._enter(task, present)
         total = self._releaser.sum(task, computed.data, present)
         self.released["masked sums" if task.blinded else "sum numbers"] += task.values
         return total.to_bytes(task)
+
+    def _enter(self, task: SumTask, present: tuple[str, ...]) -> None:
+        """Enter a sum before it is decrypted, unless it overlaps with others (control C20)."""
+        weight_of = dict(zip(task.contributors, task.weights, strict=True))
+        weights = {name: weight_of[name] for name in present}
+        with self._entering:
+            before = self._releases.sums()
+            before.pop(task.identifier, None)
+            if not self.terms.private:
+                check_sums(before.values(), weights, self.terms.minimum_contributors)
+            # An exact sum carries no noise of the key; it is entered, and spends nothing of tau.
+            # The contributors' own noise is what the multiplier says of it.
+            self._debit(task.identifier, 0, self.terms.noise_multiplier)
+            self._releases.enter(task.identifier, weights)
 
     def _blocks(self, task: GramTask, active: Active) -> ReleasedBlocks:
         computed = [self._fetch(task, result, active) for result in task.results]
@@ -324,11 +348,11 @@ class KeyHolderService:
             )
 
         def silent() -> list[str]:
-            committed = self._releases.commitments(task.identifier)
+            committed = self._releases.commitments(self._run(task.identifier))
             return [name for name, what in computed.used if (name, what) not in committed]
 
         self._board.wait(lambda: not silent(), lambda: ", ".join(silent()), active)
-        committed = self._releases.commitments(task.identifier)
+        committed = self._releases.commitments(self._run(task.identifier))
         expected = {part: committed[part] for part in parts if part in committed}
         for part in parts:
             if expected.get(part) != computed.used.get(part):
@@ -336,6 +360,10 @@ class KeyHolderService:
                     "the compute node dropped or swapped a contribution", got=f"that of {part[0]}"
                 )
         return computed
+
+    def _run(self, identifier: str) -> str:
+        """Name what commitments are to: a task is collected again under every key."""
+        return f"{identifier} {self._key}"
 
     def _spend(self, task: GramTask | ScoreTask, results: int) -> None:
         groups = int(np.prod(task.plan.constant_shape[:2]))

@@ -157,10 +157,10 @@ class MemoryKeyHolder(_Link, Releases):
         self._enter("GetPublicKey")
         return self._received(self._service.public_key)
 
-    def commit(self, task: Task, what: str, digest: str) -> None:
-        """Say which contribution the caller made."""
+    def commit(self, task: Task, what: str, digest: str, key: str) -> None:
+        """Say which contribution the caller made, and under which key."""
         self._enter("Commit")
-        self._service.commit(self._party, task.identifier, what, digest)
+        self._service.commit(self._party, task.identifier, what, digest, key)
 
     def _release(self, task: Task) -> bytes:
         self._enter("Release")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from hecf.errors import (
@@ -25,6 +26,15 @@ from hecf.rpc.spool import Arriving, Spool
 
 _RESUMABLE = (LimitExceeded, PartyMissing, PermissionDenied, Unavailable)
 """What may break an upload off and says nothing against its bytes: they are kept."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Fingerprints of the present public key and of those before it."""
+
+    present: str
+    replaced: Collection[str] = ()
+
 
 Record = Callable[[Arriving, str], bool]
 
@@ -56,6 +66,7 @@ class Receiver:
         declared: Declared,
         offset: int,
         chunks: Iterable[bytes],
+        keys: Keys,
         record: Record,
     ) -> bool:
         """Receive a contribution, or go on with it, and record it once it is whole and checked.
@@ -71,6 +82,7 @@ class Receiver:
         offset : int
             Where the chunks begin.
         chunks : iterable of bytes
+        keys : Keys
         record : callable
             Gets the upload and the digest of its operand, takes its file over and returns whether
             it was new.
@@ -91,13 +103,13 @@ class Receiver:
             position = offset
             for chunk in chunks:
                 if position == 0 and chunk:
-                    check_binding(task, part[1], chunk)
+                    check_binding(task, part[1], chunk, keys.present, replaced=keys.replaced)
                     refuse_secret_material(chunk[HEADER_BYTES:])
                 upload.append(position, chunk)
                 position += len(chunk)
             with upload.finishing:
                 upload.complete(position)
-                accepted = record(upload, self._checked(task, part, upload))
+                accepted = record(upload, self._checked(task, part, upload, keys))
         except HecfError as error:
             if not isinstance(error, _RESUMABLE):
                 self._spool.discard(upload)
@@ -105,10 +117,11 @@ class Receiver:
         self._spool.discard(upload)
         return accepted
 
-    def _checked(self, task: Task, part: Part, upload: Arriving) -> str:
+    def _checked(self, task: Task, part: Part, upload: Arriving, keys: Keys) -> str:
         digest = hashlib.sha256()
         with upload.path.open("rb") as file:
-            check_binding(task, part[1], file.read(HEADER_BYTES))
+            start = file.read(HEADER_BYTES)
+            check_binding(task, part[1], start, keys.present, replaced=keys.replaced)
             operand = _hashing(file, digest.update)
             check_part(task, part, operand, self._scheme, memory=self._memory)
         return digest.hexdigest()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -20,8 +22,9 @@ CREATE TABLE commitments (
     PRIMARY KEY (task, retailer, what)
 ) WITHOUT ROWID;
 CREATE TABLE releases (task TEXT PRIMARY KEY, result BLOB NOT NULL);
+CREATE TABLE sums (task TEXT PRIMARY KEY, weights TEXT NOT NULL);
 """
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class ReleaseStore(Protocol):
@@ -43,6 +46,14 @@ class ReleaseStore(Protocol):
         """Keep what is released; raises Conflict if another result was."""
         ...
 
+    def enter(self, identifier: str, weights: Mapping[str, int]) -> None:
+        """Keep whose vectors are in a sum, and how often, before it is released."""
+        ...
+
+    def sums(self) -> dict[str, dict[str, int]]:
+        """Return the weights of every sum that was entered."""
+        ...
+
     def close(self) -> None:
         """Release what the store holds."""
         ...
@@ -55,6 +66,7 @@ class MemoryReleaseStore:
         self._lock = threading.Lock()
         self._commitments: dict[tuple[str, Part], str] = {}
         self._released: dict[str, bytes] = {}
+        self._sums: dict[str, dict[str, int]] = {}
 
     def commit(self, identifier: str, part: Part, digest: str) -> None:
         """Keep a commitment."""
@@ -77,6 +89,16 @@ class MemoryReleaseStore:
         """Keep what is released."""
         with self._lock:
             _check_only(self._released.setdefault(identifier, result), result)
+
+    def enter(self, identifier: str, weights: Mapping[str, int]) -> None:
+        """Keep whose vectors are in a sum."""
+        with self._lock:
+            self._sums[identifier] = dict(weights)
+
+    def sums(self) -> dict[str, dict[str, int]]:
+        """Return the weights of every sum."""
+        with self._lock:
+            return dict(self._sums)
 
     def close(self) -> None:
         """Do nothing."""
@@ -133,6 +155,19 @@ class SqliteReleaseStore:
                 "SELECT result FROM releases WHERE task = ?", (identifier,)
             ).fetchone()[0]
             _check_only(bytes(known), result)
+
+    def enter(self, identifier: str, weights: Mapping[str, int]) -> None:
+        """Keep whose vectors are in a sum."""
+        with self._lock, transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO sums VALUES (?, ?)", (identifier, json.dumps(dict(weights)))
+            )
+
+    def sums(self) -> dict[str, dict[str, int]]:
+        """Return the weights of every sum."""
+        with self._lock, transaction(self._connection):
+            rows = self._connection.execute("SELECT task, weights FROM sums").fetchall()
+        return {task: json.loads(weights) for task, weights in rows}
 
     def close(self) -> None:
         """Close the database."""

@@ -177,7 +177,8 @@ class KeyHolderServicer(key_holder_pb2_grpc.KeyHolderServiceServicer):
         """Keep a commitment."""
         identifier = messages.identifier_text(request.task_id)
         side, digest = messages.side_name(request.side), messages.digest_text(request.sha256)
-        self._service.commit(self._caller(context), identifier, side, digest)
+        key = messages.digest_text(request.public_key)
+        self._service.commit(self._caller(context), identifier, side, digest, key)
         return holder_pb2.CommitResponse()
 
     def Release(

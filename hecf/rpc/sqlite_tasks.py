@@ -15,6 +15,7 @@ from typing import Any
 
 from hecf.api.v1 import tasks_pb2
 from hecf.errors import ConfigurationError, InternalFailure, LimitExceeded
+from hecf.protocol.contribution import key_fingerprint
 from hecf.protocol.state import Phase, TaskState
 from hecf.protocol.tasks import Task
 from hecf.protocol.terms import Terms
@@ -32,8 +33,8 @@ CREATE TABLE tasks (
 );
 CREATE TABLE operands (digest TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;
 """
-FORMAT_VERSION = 1
-_TERMS, _PUBLIC_KEY = "terms", "public key"
+FORMAT_VERSION = 2
+_TERMS, _PUBLIC_KEY, _REPLACED_KEYS = "terms", "public key", "replaced keys"
 
 
 def connect(path: Path, schema: str, version: int) -> sqlite3.Connection:
@@ -181,7 +182,14 @@ class _Content:
     def public_key(self) -> bytes | None:
         return self.fact(_PUBLIC_KEY)
 
+    def replaced_keys(self) -> frozenset[str]:
+        return frozenset((self.fact(_REPLACED_KEYS) or b"").decode().split())
+
     def put_public_key(self, key: bytes) -> None:
+        before = self.public_key()
+        if before is not None:
+            replaced = self.replaced_keys() | {key_fingerprint(before)}
+            self.put_fact(_REPLACED_KEYS, " ".join(sorted(replaced)).encode())
         self.put_fact(_PUBLIC_KEY, key)
 
     def fact(self, name: str) -> bytes | None:
@@ -214,6 +222,7 @@ def _state_text(state: TaskState) -> str:
         "results": dict(state.results),
         "handed_out": sorted(state.handed_out),
         "reason": state.reason,
+        "key": state.key,
     }
     return json.dumps(content, separators=(",", ":"))
 
@@ -229,4 +238,5 @@ def _read_state(task: Task, text: str) -> TaskState:
         MappingProxyType(content["results"]),
         frozenset(content["handed_out"]),
         content["reason"],
+        content["key"],
     )

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hecf.protocol.contribution import key_fingerprint
 from hecf.protocol.state import TaskState
 
 
@@ -44,8 +45,12 @@ class Tasks(Protocol):
         """Return the public key, if it was published."""
         ...
 
+    def replaced_keys(self) -> frozenset[str]:
+        """Return the fingerprints of the public keys before."""
+        ...
+
     def put_public_key(self, key: bytes) -> None:
-        """Keep the public key."""
+        """Keep the public key, and the fingerprint of the one before."""
         ...
 
 
@@ -66,9 +71,10 @@ class _Content:
     states: dict[str, TaskState] = field(default_factory=dict)
     operands: dict[str, str] = field(default_factory=dict)
     key: bytes | None = None
+    replaced: frozenset[str] = frozenset()
 
     def copy(self) -> _Content:
-        return _Content(dict(self.states), dict(self.operands), self.key)
+        return _Content(dict(self.states), dict(self.operands), self.key, self.replaced)
 
     def get(self, identifier: str) -> TaskState | None:
         return self.states.get(identifier)
@@ -88,7 +94,12 @@ class _Content:
     def public_key(self) -> bytes | None:
         return self.key
 
+    def replaced_keys(self) -> frozenset[str]:
+        return self.replaced
+
     def put_public_key(self, key: bytes) -> None:
+        if self.key is not None:
+            self.replaced |= {key_fingerprint(self.key)}
         self.key = key
 
 

@@ -47,8 +47,8 @@ def show(
 def rotate(config: Config, days: Days = 365, passphrase: Passphrase = False) -> None:
     """Replace the key by a new one; what is encrypted under the old one is lost.
 
-    Stop the coalition first, and empty the state folder of the compute node: it keeps the old
-    public key with what was encrypted under it, and takes no other beside it.
+    Stop the key holder first, and start it again afterwards. What was released stays; retailers
+    contribute anew to what was not, when they run again.
     """
     from parties.custody import key_epochs
 

@@ -212,9 +212,9 @@ class KeyStore:
 
         Security
         --------
-        What was encrypted under the old key can be decrypted no more, so rotate between runs and
-        empty the node's state folder: it refuses a second key beside what it keeps. The budget of
-        epsilon goes on in the ledger: it belongs to the shoppers, not to the key.
+        What was encrypted under the old key can be decrypted no more. Released results stay; the
+        node collects again what was not released, once the key holder starts with the new key. The
+        budget of epsilon goes on in the ledger: it belongs to the shoppers, not to the key.
         """
         return self._draw(self.epochs, days, passphrase)
 

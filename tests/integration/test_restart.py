@@ -1,4 +1,4 @@
-"""Six processes that are started again with the same kits go on where they were."""
+"""Processes that are started again with the same kits go on where they were, with a new key too."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from processes import make_coalition
+from typer.testing import CliRunner
 
+from parties.cli import app
 from parties.custody.ledger import LEDGER
 from parties.processes.launcher import Launcher
 
+HOLDER = "key-holder"
 RETAILERS = ("alder", "birch")
 
 
-def test_a_second_run_releases_the_same_results_and_decrypts_nothing(tmp_path: Path) -> None:
+def test_later_runs_release_the_same_results_and_decrypt_nothing(tmp_path: Path) -> None:
     coalition = make_coalition(tmp_path / "coalition", retailers=RETAILERS, scheme="ckks")
     logs = tmp_path / "logs"
     logs.mkdir()
-    state = coalition.kits["key-holder"] / "state"
+    state = coalition.kits[HOLDER] / "state"
 
     def run() -> tuple[list[Any], int]:
         for name in RETAILERS:
@@ -34,4 +37,8 @@ def test_a_second_run_releases_the_same_results_and_decrypts_nothing(tmp_path: P
     # were neither contributed nor released a second time, and the ledger has not grown.
     first = run()
     assert first[1] > 0
+    assert run() == first
+    # Nobody can decrypt what was contributed any more, and nobody has to.
+    rotated = CliRunner().invoke(app, ["keys", "rotate", "--config", str(coalition.party(HOLDER))])
+    assert rotated.output.startswith("epoch 2 ")
     assert run() == first

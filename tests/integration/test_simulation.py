@@ -17,6 +17,7 @@ from simulation.run import run
 from hecf.protocol.computation import Computed
 from hecf.protocol.state import Phase, TaskState
 from hecf.protocol.tasks import Part, Task
+from hecf.rpc import key_holder
 from hecf.rpc.key_holder import KeyHolderService
 from hecf.rpc.spool import Spool
 
@@ -84,6 +85,7 @@ PLANTED: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     ),
     "inputs are not compared": (KeyHolderService, "_fetch", trust),
     "releases are not kept": (faults.DyingReleases, "keep", lambda *arguments: None),
+    "overlapping sums are released": (key_holder, "check_sums", lambda *arguments: None),
     "releases are not debited": (world.World, "_debit", lambda *arguments: None),
     "changes are not committed": (faults.DyingTasks, "change", forgetful),
     "uploads go on at the end": (

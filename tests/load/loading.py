@@ -196,7 +196,7 @@ def _work(
         for source in terms.retailers
         if source != target
     }
-    public_key = callers[terms.retailers[0]].holder.public_key(terms)
+    [public_key] = {caller.parts.public_key(terms) for caller in callers.values()}
     encryptor = scheme_by_name(terms.scheme).encryptor(gram_plan(terms).parameters, public_key)
     uploaded = Lock()
 

@@ -74,6 +74,34 @@ def test_a_task_goes_through_its_phases(task: Task) -> None:
         state.abort("too late")
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_is_collected_again_under_another_key(task: Task) -> None:
+    empty = begin(task).under("key 1", 0.0)
+    assert (empty.key, empty.deadline, empty.contributions) == ("key 1", DEADLINE, {})
+    full = replace(filled(task), key="key 1")
+    ready = full
+    for result in task.results:
+        ready = ready.computed(result, f"digest of {result}")
+    for state in (full, ready, ready.hand_out(task.results[0]) if len(task.results) > 1 else full):
+        assert state.under("key 1", 5000.0) is state
+        again = state.under("key 2", 5000.0)
+        assert (again.key, again.deadline, again.phase) == ("key 2", 5000.0, Phase.JOINED)
+        assert again.contributions == again.results == {}
+        assert again.handed_out == frozenset()
+        # What was computed before counts no more.
+        with pytest.raises(Conflict, match="takes contributions"):
+            again.computed(task.results[0], "digest")
+        with pytest.raises(Conflict, match="no such result"):
+            again.hand_out(task.results[0])
+    released = ready
+    for result in task.results:
+        released = released.hand_out(result)
+    assert released.under("key 2", 5000.0) is released
+    assert released.under("key 2", 5000.0, unreleased=True).contributions == {}
+    ended = full.abort("no reason")
+    assert ended.under("key 2", 5000.0, unreleased=True) is ended
+
+
 def test_a_stranger_does_not_join() -> None:
     assert begin(SCORE).join("baker") == begin(SCORE)
     part = replace(SUM, contributors=TERMS.retailers[1:], weights=())

@@ -29,7 +29,6 @@ VALUES = 40
 @pytest.fixture(params=sorted(TRANSPORTS))
 def coalition(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Coalition]:
     made = TRANSPORTS[request.param](TERMS, tmp_path)
-    made.publish()
     yield made
     made.close()
 
@@ -43,7 +42,9 @@ def contribute(coalition: Coalition, agreed: SumTask, name: str, vector: np.ndar
     scheme = scheme_by_name("paillier")
     encryptor = scheme.encryptor(agreed.plan.parameters, coalition.public_key)
     encrypted = encryptor.encrypt(encryptor.encode(agreed.plan, LEFT, vector))
-    coalition.contribute(name, agreed, LEFT, bound(agreed, LEFT, encrypted.to_bytes()))
+    coalition.contribute(
+        name, agreed, LEFT, bound(agreed, LEFT, encrypted.to_bytes(), coalition.key)
+    )
 
 
 def vectors() -> dict[str, np.ndarray]:
@@ -86,7 +87,6 @@ def test_the_mask_goes_to_recipients_and_to_them_only(coalition: Coalition) -> N
 
 def test_what_the_key_holder_fetches_is_no_sum_to_it(tmp_path: Path) -> None:
     coalition = Coalition(TERMS, tmp_path)
-    coalition.publish()
     agreed = task(values=1)
     coalition.node("alder").declare(agreed)
     for name in RETAILERS:
@@ -100,7 +100,6 @@ def test_what_the_key_holder_fetches_is_no_sum_to_it(tmp_path: Path) -> None:
 
 def test_a_sum_without_some_contributors_is_unmasked_and_says_so(tmp_path: Path) -> None:
     coalition = Coalition(TERMS, tmp_path)
-    coalition.publish()
     agreed, content = task(), vectors()
     coalition.node("alder").declare(agreed)
     for name in ("alder", "cedar"):
@@ -114,7 +113,6 @@ def test_a_sum_without_some_contributors_is_unmasked_and_says_so(tmp_path: Path)
 
 def test_released_bytes_are_those_of_their_task_and_form(tmp_path: Path) -> None:
     coalition = Coalition(TERMS, tmp_path)
-    coalition.publish()
     agreed = task()
     coalition.node("alder").declare(agreed)
     for name in RETAILERS:

@@ -80,7 +80,6 @@ def start(tmp_path: Path) -> Any:
         folder = tmp_path / str(len(begun))
         folder.mkdir()
         begun.append(TRANSPORTS[transport](terms, folder))
-        begun[-1].publish()
         return begun[-1]
 
     yield begin

@@ -28,7 +28,6 @@ def private_terms(epsilon: float = 8.0, **changes: Any) -> Terms:
 def test_blocks_are_noisy_and_the_coalition_still_recommends(tmp_path: Path) -> None:
     terms = private_terms()
     coalition = Coalition(terms, tmp_path)
-    coalition.publish()
     fitted = embeddings(terms)
     found = run_retailers(coalition, fitted, ROWS)
     assert all(np.isfinite(each.scores).all() for each in found.values())
@@ -48,7 +47,6 @@ def test_much_privacy_leaves_the_most_popular_items(tmp_path: Path) -> None:
     """Blocks that are all noise say nothing, and the scores become each item's mean."""
     terms = private_terms(0.01)
     coalition = Coalition(terms, tmp_path)
-    coalition.publish()
     fitted = embeddings(terms)
     for name, each in run_retailers(coalition, fitted, ROWS).items():
         best = np.sort(fitted[name].mean)[::-1][: terms.top_k]
@@ -71,7 +69,6 @@ def test_encrypted_and_clear_release_the_same_blocks_under_the_same_noise(
         terms = private_terms(scheme=scheme)
         (tmp_path / scheme).mkdir()
         coalition = Coalition(terms, tmp_path / scheme)
-        coalition.publish()
         found = run_retailers(coalition, fitted, ROWS)
         blocks[scheme] = coalition.key_holder("alder").release_blocks(GramTask(terms)).blocks
         scores[scheme] = np.concatenate([found[name].scores for name in RETAILERS])

@@ -31,7 +31,6 @@ ROWS = {"alder": (5, 3, 77), "birch": tuple(range(20, 40)), "cedar": (149,)}
 @pytest.fixture(params=sorted(TRANSPORTS))
 def coalition(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Coalition]:
     made = TRANSPORTS[request.param](TERMS, tmp_path)
-    made.publish()
     yield made
     made.close()
 
@@ -94,7 +93,6 @@ def test_every_retailer_scores_its_own_shoppers_on_the_catalogues_of_others(
 
 def test_scores_under_encryption_are_those_in_clear(tmp_path: Path) -> None:
     encrypted = Coalition(make_terms(topology=OWN_KEY, scheme="ckks"), tmp_path)
-    encrypted.publish()
     fitted = embeddings(TERMS)
     check(fitted, run(encrypted, fitted))
 
@@ -115,7 +113,6 @@ def test_an_asker_that_died_after_its_upload_reads_the_answer_with_the_key_it_ke
     tmp_path: Path,
 ) -> None:
     coalition = Coalition(make_terms(topology=OWN_KEY, scheme="ckks"), tmp_path, patience=5.0)
-    coalition.publish()
     fitted = embeddings(TERMS)
     owner, blocks = retailer(coalition, "birch"), {("alder", "birch"): np.eye(TERMS.factors) / 2}
     items = fitted["birch"].items.shape[1]
@@ -154,9 +151,9 @@ def test_a_secret_key_in_place_of_the_public_one_is_refused_and_not_stored(
     coalition.node("birch").declare(task)
     secret, _ = streaming_scheme("ckks").generate_keys(task.plan.parameters)
     with pytest.raises(InvalidInput, match="secret key"):
-        coalition.node("alder").contribute(task, KEY, bound(task, KEY, secret.expose()))
+        coalition.node("alder").contribute(task, KEY, bound(task, KEY, secret.expose(), ""))
     with pytest.raises(InvalidInput, match="no such part"):
-        coalition.node("birch").contribute(task, KEY, bound(task, KEY, b"x" * 64))
+        coalition.node("birch").contribute(task, KEY, bound(task, KEY, b"x" * 64, ""))
     assert coalition.stored() == 0
 
 

@@ -15,9 +15,7 @@ from hecf.recipes.similarity import SimilarityRetailer
 
 @pytest.fixture
 def coalition(tmp_path: Path) -> Coalition:
-    made = Coalition(make_terms(), tmp_path, patience=5.0)
-    made.publish()
-    return made
+    return Coalition(make_terms(), tmp_path, patience=5.0)
 
 
 def retailer(coalition: Coalition, name: str) -> SimilarityRetailer:

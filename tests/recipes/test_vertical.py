@@ -76,7 +76,6 @@ def run(
         for name, table in counts.items()
     }
     coalition = Coalition(terms, folder)
-    coalition.publish()
     rows = {name: absent_rows(table) for name, table in counts.items()}
     return counts, run_retailers(coalition, fitted, rows)
 
@@ -172,7 +171,6 @@ def test_what_does_not_suit_is_refused_before_anything_is_uploaded(
     tmp_path: Path, fitted: LocalEmbedding, changes: Any, rows: tuple[int, ...], problem: str
 ) -> None:
     coalition = Coalition(make_terms(**changes), tmp_path, patience=0.1)
-    coalition.publish()
     with pytest.raises(InvalidInput, match=problem):
         alder(coalition).run(fitted, rows)
     assert coalition.stored() == 0
@@ -197,7 +195,6 @@ def test_shares_are_clipped_to_the_bound_of_the_plan(
     tmp_path: Path, fitted: LocalEmbedding
 ) -> None:
     coalition = Coalition(make_terms(retailers=("alder", "birch")), tmp_path, patience=0.1)
-    coalition.publish()
     retailer = alder(coalition)
     encryptor = retailer.join()
     asked = ScoreTask(coalition.terms, "birch", (10, 11), 40)

@@ -17,9 +17,11 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     opened: list[Coalition] = []
 
     def begin(**options: Any) -> Coalition:
-        patience = options.pop("patience", 20.0)
+        patience, published = options.pop("patience", 20.0), options.pop("published", True)
         folder = tmp_path / str(len(opened))
-        opened.append(TRANSPORTS[request.param](make_terms(**options), folder, patience=patience))
+        kind = TRANSPORTS[request.param]
+        made = kind(make_terms(**options), folder, patience=patience, published=published)
+        opened.append(made)
         return opened[-1]
 
     yield begin

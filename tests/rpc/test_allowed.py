@@ -187,7 +187,7 @@ def test_revocation_ends_a_call_that_is_open(coalition: GrpcCoalition, kind: str
         yield pb2.ContributeRequest(
             header=pb2.ContributionHeader(task_id=task, side=1, manifest=size)
         )
-        yield pb2.ContributeRequest(chunk=bound(gram, LEFT, b""))
+        yield pb2.ContributeRequest(chunk=bound(gram, LEFT, b"", coalition.key))
         while not done.wait(0.05):
             if kind == "a long upload":
                 yield pb2.ContributeRequest(chunk=b"z" * 100)

@@ -189,7 +189,6 @@ def test_events_of_a_node_name_party_task_and_size_and_no_payload(
     terms, task = coalition.terms, GramTask(coalition.terms)
     data = operand(coalition, task, LEFT, columns(terms, 1))
     coalition.node("alder").join(terms)
-    coalition.publish()
     coalition.node("alder").contribute(task, LEFT, data)
     for attempt in (
         lambda: coalition.node("birch").contribute(task, LEFT, CANARY.encode() * 100),
@@ -202,8 +201,8 @@ def test_events_of_a_node_name_party_task_and_size_and_no_payload(
     found = lines_of(tmp_path / "audit.jsonl")
     events = [(line["event"], line["party"]) for line in found]
     assert events == [
-        ("join", "alder"),
         ("publish key", KEY_HOLDER),
+        ("join", "alder"),
         ("contribute", "alder"),
         ("refusal", "birch"),
         ("refusal", "alder"),

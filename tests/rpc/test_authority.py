@@ -39,7 +39,7 @@ def calls_of(coalition: Coalition, name: str) -> dict[str, Callable[[], object]]
         NODE + "FetchMask": lambda: node.fetch_mask(score),
         HOLDER + "Join": lambda: holder.join(terms),
         HOLDER + "GetPublicKey": lambda: holder.public_key(terms),
-        HOLDER + "Commit": lambda: holder.commit(gram, LEFT, "0a" * 32),
+        HOLDER + "Commit": lambda: holder.commit(gram, LEFT, "0a" * 32, "0b" * 32),
         HOLDER + "Release": lambda: holder.release_scores(score),
     }
 

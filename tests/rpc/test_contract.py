@@ -20,15 +20,16 @@ from hecf.errors import (
     PartyMissing,
     PermissionDenied,
     Replayed,
+    Unavailable,
     UnknownTask,
 )
 from hecf.he.blinding import BlindedProduct, BlindedResult, MaskSeed
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.product.item_model import ItemModel
 from hecf.he.product.plan import ProductPlan
-from hecf.he.scheme import scheme_by_name
 from hecf.protocol import contribution
-from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, SumTask, gram_plan
+from hecf.protocol.contribution import Declared
+from hecf.protocol.tasks import MODEL, SCORES, GramTask, ScoreTask, SumTask
 from hecf.rpc.identity import KEY_HOLDER
 from hecf.rpc.key_holder import LocalReleaser
 
@@ -81,16 +82,19 @@ def test_join_names_the_first_difference(
         assert "\n" not in str(got.value)
 
 
-def test_a_key_is_published_once(start: Open) -> None:
-    coalition = start(scheme="ckks")
-    link = coalition.node(KEY_HOLDER)
+def test_a_key_is_checked_and_published_before_anything_is_contributed(start: Open) -> None:
+    coalition = start(scheme="ckks", published=False)
+    task, link = GramTask(coalition.terms), coalition.node(KEY_HOLDER)
+    data = operand(coalition, task, LEFT, columns(coalition.terms, 1))
+    with pytest.raises(Unavailable, match="has not published the public key"):
+        coalition.node_service.contribute(
+            coalition.party("alder"), task.identifier, LEFT, Declared.of(data), 0, [data]
+        )
     with pytest.raises((MalformedMessage, Mismatch, Replayed)):
         link.publish_key(coalition.terms, coalition.public_key[:-1])
-    link.publish_key(coalition.terms, coalition.public_key)
-    link.publish_key(coalition.terms, coalition.public_key)
-    _, other = scheme_by_name("ckks").generate_keys(gram_plan(coalition.terms).parameters)
-    with pytest.raises(Conflict, match="another public key"):
-        link.publish_key(coalition.terms, other)
+    for _ in range(2):
+        link.publish_key(coalition.terms, coalition.public_key)
+        coalition.node("alder").contribute(task, LEFT, data)
     assert coalition.key_holder("alder").public_key(coalition.terms) == coalition.public_key
 
 
@@ -162,7 +166,6 @@ def test_a_full_disk_leaves_the_contribution_missing(
         name: operand(coalition, task, side, columns(coalition.terms, 1))
         for name, side in task.parts
     }
-    coalition.publish()
     coalition.node("alder").contribute(task, LEFT, parts["alder"])
 
     def full(*arguments: Any) -> None:
@@ -245,7 +248,6 @@ def test_released_blocks_equal_the_clear_twin(start: Open, scheme: str) -> None:
     coalition = start(scheme=scheme)
     task = GramTask(coalition.terms)
     matrices = {name: columns(coalition.terms, n) for n, name in enumerate(RETAILERS)}
-    coalition.publish()
     for name, side in task.parts:
         data = operand(coalition, task, side, matrices[name])
         coalition.contribute(name, task, side, data)
@@ -276,9 +278,10 @@ def test_released_scores_equal_the_clear_twin(start: Open, scheme: str) -> None:
     task = ScoreTask(coalition.terms, "birch", ROWS, ITEMS)
     shares = {name: random.uniform(-0.4, 0.4, (4, len(ROWS))) for name in task.sources}
     items, bias = unit_item_model(random, 4, ITEMS)
-    coalition.publish()
     coalition.node("birch").declare(task)
-    model = contribution.bound(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    model = contribution.bound(
+        task, MODEL, ItemModel(items, bias).to_bytes(task.plan), coalition.key
+    )
     coalition.contribute("birch", task, MODEL, model)
     for name, share in shares.items():
         received = coalition.node(name).await_task(coalition.terms, "score/birch")
@@ -307,9 +310,10 @@ def blinded_scores(coalition: Coalition) -> tuple[ScoreTask, np.ndarray]:
     task = ScoreTask(coalition.terms, "birch", ROWS, ITEMS)
     shares = {name: random.uniform(-0.4, 0.4, (4, len(ROWS))) for name in task.sources}
     items, bias = unit_item_model(random, 4, ITEMS)
-    coalition.publish()
     coalition.node("birch").declare(task)
-    model = contribution.bound(task, MODEL, ItemModel(items, bias).to_bytes(task.plan))
+    model = contribution.bound(
+        task, MODEL, ItemModel(items, bias).to_bytes(task.plan), coalition.key
+    )
     coalition.contribute("birch", task, MODEL, model)
     for name, share in shares.items():
         coalition.contribute(name, task, LEFT, operand(coalition, task, LEFT, share))
@@ -383,7 +387,6 @@ def test_a_released_sum_is_exact(start: Open, scheme: str) -> None:
         recipients=("alder", "birch"),
         weights=(2, -3),
     )
-    coalition.publish()
     with pytest.raises(PermissionDenied, match="only its declarer"):
         coalition.node("alder").declare(task)
     coalition.node("birch").declare(task)
@@ -429,7 +432,6 @@ def test_nothing_is_decrypted_without_its_debit(
         LocalReleaser, "gram", lambda *job: (order.append("decrypt"), gram(*job))[1]
     )
     task = GramTask(coalition.terms)
-    coalition.publish()
     for name, side in task.parts:
         matrix = columns(coalition.terms, 1)
         coalition.contribute(name, task, side, operand(coalition, task, side, matrix))
@@ -454,11 +456,8 @@ def test_waiting_ends_by_naming_who_is_missing(start: Open) -> None:
         if name != "alder":
             matrix = columns(coalition.terms, 1)
             coalition.contribute(name, task, side, operand(coalition, task, side, matrix))
-    with pytest.raises(PartyMissing, match=r"^the key holder did not act"):
-        coalition.node(KEY_HOLDER).fetch(task, "alder/birch")
     with pytest.raises(PartyMissing, match=r"^cedar did not act"):
         coalition.node("alder").await_task(coalition.terms, "score/cedar")
-    coalition.publish()
     assert coalition.key_holder("alder").release_blocks(task).blocks.keys() == set(task.pairs)
 
 

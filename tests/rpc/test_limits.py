@@ -19,7 +19,7 @@ from hecf.errors import HecfError, LimitExceeded, MalformedMessage, Unavailable
 from hecf.he.clear import ClearEncryptor
 from hecf.he.plan import LEFT
 from hecf.measure import Measurements
-from hecf.protocol.contribution import bound
+from hecf.protocol.contribution import bound, key_fingerprint
 from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.compute_node import ComputeNodeService
@@ -35,7 +35,9 @@ from parties.provisioning.certificates import CertificateAuthority
 
 TERMS = make_terms()
 LIMITS = ServerLimits(message_bytes=64 << 10, upload_bytes=256 << 10, concurrent_calls=3)
-START = bound(GramTask(TERMS), LEFT, b"")
+# The clear scheme has one public key, which is empty.
+KEY = key_fingerprint(b"")
+START = bound(GramTask(TERMS), LEFT, b"", KEY)
 CHUNK = START + b"\x5a" * ((16 << 10) - len(START))
 TASK = messages.identifier_bytes(GramTask(TERMS).identifier)
 
@@ -53,6 +55,7 @@ class Node:
             Spool(self.arriving, SpoolLimits(upload_bytes=LIMITS.upload_bytes)),
             patience_seconds=30,
         )
+        self.service.publish_key(Party(TERMS.identifier, KEY_HOLDER, KEY_HOLDER), b"")
         self.folder = folder
         self.server = Server(
             TERMS,
@@ -133,7 +136,7 @@ def test_a_suitable_upload_passes_the_same_caps(node: Node) -> None:
     # The control: what is refused below is refused for its size and not for its form.
     task = GramTask(TERMS)
     matrix = np.eye(TERMS.shoppers, TERMS.factors)
-    data = bound(task, LEFT, ClearEncryptor().encode(task.plan, LEFT, matrix).to_bytes())
+    data = bound(task, LEFT, ClearEncryptor().encode(task.plan, LEFT, matrix).to_bytes(), KEY)
     described = transfer.manifest(data)
     pieces = [data[:1000], data[1000:]]
     answer = node.stub.Contribute(iter(Upload(described.size, iter(pieces), described.sha256)))

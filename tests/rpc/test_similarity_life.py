@@ -38,7 +38,6 @@ def declared(
 ) -> tuple[SimilarityTask, Rows]:
     """A declared task of birch about the rows of cedar, and the rows of both."""
     task = SimilarityTask(coalition.terms, "birch", LABEL, "cedar", left, right, inner, COUNT)
-    coalition.publish()
     coalition.node("birch").declare(task)
     random = np.random.default_rng(8)
     rows = {
@@ -129,7 +128,7 @@ def test_nothing_is_decrypted_of_swapped_rows(start: Open, monkeypatch: pytest.M
         data = encrypted(coalition, task, side, rows)
         coalition.node(name).contribute(task, side, data)
         mine = data if name == "birch" else data + b"another"
-        coalition.key_holder(name).commit(task, side, digest_of(mine))
+        coalition.key_holder(name).commit(task, side, digest_of(mine), coalition.key)
     with pytest.raises(Mismatch, match="dropped or swapped a contribution: got that of cedar"):
         coalition.key_holder("birch").release_similar(task)
     assert (decrypted, coalition.debits) == ([], [])

@@ -30,7 +30,6 @@ def one_hot(position: int) -> np.ndarray:
 
 def begin_sum(coalition: Coalition, label: str = "counts") -> SumTask:
     task = SumTask(coalition.terms, "alder", label, 4, 1.0)
-    coalition.publish()
     coalition.node("alder").declare(task)
     return task
 
@@ -176,9 +175,9 @@ def test_nothing_is_released_before_everybody_has_committed(start: Open) -> None
     coalition.node("cedar").contribute(task, LEFT, data)
     with pytest.raises(PartyMissing, match=r"^cedar did not act"):
         coalition.key_holder("alder").release_sum(task)
-    coalition.key_holder("cedar").commit(task, LEFT, digest_of(data))
+    coalition.key_holder("cedar").commit(task, LEFT, digest_of(data), coalition.key)
     with pytest.raises(Conflict, match="cedar has committed to another"):
-        coalition.key_holder("cedar").commit(task, LEFT, "0a" * 32)
+        coalition.key_holder("cedar").commit(task, LEFT, "0a" * 32, coalition.key)
     assert coalition.key_holder("alder").release_sum(task).values.tolist() == [1, 1, 1, 0]
 
 
@@ -228,7 +227,6 @@ def test_a_restart_goes_on_where_it_was(tmp_path: Path, scheme: str) -> None:
 def test_a_restarted_key_holder_serves_the_same_noise(tmp_path: Path) -> None:
     before = durable(tmp_path, scheme="ckks", retailers=("alder", "birch"))
     task = GramTask(before.terms)
-    before.publish()
     for seed, (name, side) in enumerate(task.parts):
         data = operand(before, task, side, columns(before.terms, seed))
         before.contribute(name, task, side, data)
@@ -241,7 +239,7 @@ def test_a_restarted_key_holder_serves_the_same_noise(tmp_path: Path) -> None:
     for part in task.parts:
         digest = after.node(part[0]).contributed(task, part[1])
         assert digest is not None
-        forgetful.key_holder(part[0]).commit(task, part[1], digest)
+        forgetful.key_holder(part[0]).commit(task, part[1], digest, after.key)
     fresh = forgetful.key_holder("birch").release_blocks(task).blocks["alder", "birch"]
     assert not np.array_equal(first, fresh)
     assert after.node(KEY_HOLDER).fetch(task, "alder/birch").data

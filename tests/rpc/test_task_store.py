@@ -12,6 +12,7 @@ from coalitions import make_terms
 
 from hecf.errors import ConfigurationError, Conflict, LimitExceeded
 from hecf.he.plan import LEFT
+from hecf.protocol.contribution import key_fingerprint
 from hecf.protocol.state import Phase, TaskState
 from hecf.protocol.tasks import GramTask, ScoreTask, SumTask
 from hecf.rpc.release_store import MemoryReleaseStore, ReleaseStore, SqliteReleaseStore
@@ -43,7 +44,7 @@ def releases(request: pytest.FixtureRequest, tmp_path: Path) -> ReleaseStore:
 
 
 def every_field(task: SumTask) -> TaskState:
-    state = TaskState(task, 12.5).join("birch").contribute(PART, "0a" * 32)
+    state = TaskState(task, 12.5, key="0d" * 32).join("birch").contribute(PART, "0a" * 32)
     return state.contribute(("birch", LEFT), "0b" * 32).close().computed("total", "0c" * 32)
 
 
@@ -102,6 +103,17 @@ def test_the_public_key_is_kept(store: TaskStore) -> None:
     with store.change() as tasks:
         # The clear scheme's key is empty, and empty is not the same as none.
         assert tasks.public_key() == b""
+        assert tasks.replaced_keys() == frozenset()
+
+
+def test_keys_that_were_replaced_are_known_by_their_fingerprints(store: TaskStore) -> None:
+    keys = [b"first", b"second", b"third"]
+    for key in keys:
+        with store.change() as tasks:
+            tasks.put_public_key(key)
+    with store.change() as tasks:
+        assert tasks.public_key() == b"third"
+        assert tasks.replaced_keys() == {key_fingerprint(key) for key in keys[:2]}
 
 
 def test_the_database_outlives_its_process_and_is_private(tmp_path: Path) -> None:
@@ -142,7 +154,7 @@ def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(ConfigurationError, match="another version: got version 99, expected 1"):
+    with pytest.raises(ConfigurationError, match="another version: got version 99, expected 2"):
         SqliteTaskStore(path, TERMS)
 
 

@@ -93,7 +93,6 @@ class Proxy:
 def large_sum(coalition: Coalition, values: int = VALUES) -> tuple[SumTask, bytes]:
     """A declared sum and a contribution to it that takes many chunks."""
     task = SumTask(coalition.terms, "alder", "large", values, 1.0)
-    coalition.publish()
     coalition.node("alder").declare(task)
     return task, operand(coalition, task, LEFT, np.linspace(-1, 1, values))
 
@@ -196,7 +195,7 @@ def test_what_one_party_has_sent_helps_no_other(start: Open) -> None:
 def test_a_beginning_for_another_task_touches_no_disk(start: Open) -> None:
     coalition = start()
     task, data = large_sum(coalition)
-    captured = bound(GramTask(coalition.terms), LEFT, data[40:])
+    captured = bound(GramTask(coalition.terms), LEFT, data[40:], coalition.key)
     with pytest.raises(Replayed, match="made for another task or part"):
         coalition.node("birch").contribute(task, LEFT, captured)
     assert list(coalition.arriving.iterdir()) == []

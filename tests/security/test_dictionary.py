@@ -49,7 +49,6 @@ def test_nothing_that_the_compute_node_stores_matches_a_dictionary(tmp_path: Pat
     terms = make_terms()
     coalition = Coalition(terms, tmp_path)
     try:
-        coalition.publish()
         rows = dict.fromkeys(terms.retailers, (1, 5, 9))
         run_retailers(coalition, embeddings(terms), rows)
     finally:

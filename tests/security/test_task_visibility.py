@@ -37,7 +37,6 @@ def task(coalition: GrpcCoalition) -> SumTask:
         contributors=("alder", "birch"),
         recipients=("birch",),
     )
-    coalition.publish()
     coalition.node(DECLARER).declare(made)
     return made
 

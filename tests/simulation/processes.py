@@ -74,10 +74,9 @@ def _retailer(path: Path, name: str, sums: dict[tuple[str, str], list[np.ndarray
     node = make_client(ComputeNodeClient, kit.terms, addresses.compute_node.address, kit.identity)
     holder = make_client(KeyHolderClient, kit.terms, addresses.key_holder.address, kit.identity)
     scheme = scheme_by_name(kit.terms.scheme)
-    journal: dict[str, str] = {}
+    contributor = Contributor(node, holder, {})
 
-    def operand(task: SumTask) -> bytes:
-        key = holder.public_key(kit.terms)
+    def operand(task: SumTask, key: bytes) -> bytes:
         encryptor = scheme.encryptor(gram_plan(kit.terms).parameters, key)
         vector = np.eye(len(RETAILERS))[RETAILERS.index(name)]
         return encryptor.encrypt(encryptor.encode(task.plan, LEFT, vector)).to_bytes()
@@ -88,7 +87,8 @@ def _retailer(path: Path, name: str, sums: dict[tuple[str, str], list[np.ndarray
             node.declare(task)
         else:
             assert node.await_task(kit.terms, task.name) == task
-        Contributor(node, holder, journal).contribute(task, LEFT, lambda: operand(task))
+        key = contributor.public_key(kit.terms)
+        contributor.contribute(task, LEFT, lambda: operand(task, key))
         return [holder.release_sum(task).values for _ in range(2)]
 
     for label in LABELS:

@@ -16,7 +16,7 @@ from hecf.he.product.item_model import ItemModel
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
 from hecf.protocol.computation import Computed
-from hecf.protocol.contribution import bound
+from hecf.protocol.contribution import bound, key_fingerprint
 from hecf.protocol.tasks import MODEL, GramTask, ScoreTask, SumTask, Task, gram_plan
 from hecf.recipes.contribution import Contributor
 from hecf.rpc.compute_node import ComputeNodeService
@@ -74,6 +74,7 @@ class World:
         self._encryptor = scheme_by_name(TERMS.scheme).encryptor(
             gram_plan(TERMS).parameters, self.public
         )
+        self.key = key_fingerprint(self.public)
         self.start_node()
         self.start_holder()
         self.attempt(lambda: self.node(KEY_HOLDER).publish_key(TERMS, self.public))
@@ -151,7 +152,8 @@ class World:
         """Contribute as the recipe does, over the network."""
         contributor = Contributor(self.node_link(name), self.holder_link(name), self.journals[name])
         operand = self.operand(name, task, what)
-        self.captured.append((task, what, bound(task, what, operand)))
+        self.captured.append((task, what, bound(task, what, operand, self.key)))
+        contributor.public_key(TERMS)
         contributor.contribute(task, what, lambda: operand)
 
     def operand(self, name: str, task: Task, what: str, scale: float = 1.0) -> bytes:

@@ -116,22 +116,26 @@ class CommitRequest(_message.Message):
     TASK_ID_FIELD_NUMBER: _builtins.int
     SIDE_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     """Identifier of the task, 32 bytes."""
     side: _tasks_pb2.Side.ValueType
     """Which part of the task it is."""
     sha256: _builtins.bytes
     """SHA-256 of the contribution, 32 bytes."""
+    public_key: _builtins.bytes
+    """SHA-256 of the public key that it is under, 32 bytes."""
     def __init__(
         self,
         *,
         task_id: _builtins.bytes = ...,
         side: _tasks_pb2.Side.ValueType = ...,
         sha256: _builtins.bytes = ...,
+        public_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sha256", b"sha256", "side", b"side", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["public_key", b"public_key", "sha256", b"sha256", "side", b"side", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

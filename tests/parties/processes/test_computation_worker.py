@@ -24,7 +24,7 @@ from hecf.he.clear_matrices import ClearTile
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name
 from hecf.kits.kit import Kit
-from hecf.protocol.contribution import bound
+from hecf.protocol.contribution import bound, key_fingerprint
 from hecf.protocol.tasks import GramTask, SimilarityTask, gram_plan
 from hecf.rpc.client import ComputeNodeClient
 from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, server_name
@@ -61,7 +61,7 @@ def matrix(coalition: Provisioned, seed: int) -> np.ndarray:
 def operand(coalition: Provisioned, side: str, seed: int) -> bytes:
     task = GramTask(coalition.terms)
     encoded = ClearEncryptor().encode(task.plan, side, matrix(coalition, seed))
-    return bound(task, side, encoded.to_bytes())
+    return bound(task, side, encoded.to_bytes(), key_fingerprint(b""))
 
 
 def client(coalition: Provisioned, name: str) -> ComputeNodeClient:
@@ -227,11 +227,10 @@ def test_every_tile_of_a_similarity_comes_back_by_its_name(
     rows = {side: np.zeros((task.plan.rows(side), 3)) for _, side in task.parts}
     rows[LEFT][0, 0] = rows[RIGHT][8999, 0] = 1.0
     encryptor = scheme_by_name("clear").encryptor(task.plan.parameters, b"")
+    encoded = {side: encryptor.encode(task.plan, side, rows[side]).to_bytes() for side in rows}
+    key = key_fingerprint(b"")
     digests = {
-        (name, side): store.put(
-            bound(task, side, encryptor.encode(task.plan, side, rows[side]).to_bytes())
-        )
-        for name, side in task.parts
+        (name, side): store.put(bound(task, side, encoded[side], key)) for name, side in task.parts
     }
     try:
         computed = computer.compute(task, "0/1/0", digests, b"")

@@ -18,7 +18,7 @@ from hecf.errors import ConfigurationError, HecfError
 from hecf.kits.kit import Kit
 from hecf.protocol.tasks import GramTask
 from hecf.rpc.client import ComputeNodeClient
-from hecf.rpc.identity import COMPUTE_NODE, server_name
+from hecf.rpc.identity import COMPUTE_NODE, KEY_HOLDER, server_name
 from parties.processes.compute_node import ComputeNodeProcess
 
 NODE = "/hecf.v1.ComputeNodeService/"
@@ -80,6 +80,10 @@ def test_metrics_count_calls_bytes_and_refusals_by_reason(
     kit = Kit.load(coalition.party("alder"))
     address = kit.configuration.compute_node.address
     client = make_client(ComputeNodeClient, kit.terms, address, kit.identity)
+    identity = Kit.load(coalition.party(KEY_HOLDER)).identity
+    key_holder = make_client(ComputeNodeClient, kit.terms, address, identity)
+    key_holder.publish_key(kit.terms, b"")
+    key_holder.close()
     for _ in range(3):
         client.join(kit.terms)
     task = GramTask(kit.terms)
