@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hecf.coalition import Coalition, LoyaltyCoalition
     from hecf.data import ColumnNames, UserItems
     from hecf.evaluation import compare, evaluate
+    from hecf.privacy.budget import Privacy
     from hecf.recommenders import (
         EASE,
         AlternatingLeastSquares,
@@ -29,6 +30,7 @@ __all__ = [
     "ItemKNN",
     "LoyaltyCoalition",
     "MostPopular",
+    "Privacy",
     "PureSVD",
     "UserItems",
     "compare",
@@ -44,6 +46,7 @@ _HOMES = {
     "ItemKNN": "hecf.recommenders",
     "LoyaltyCoalition": "hecf.coalition",
     "MostPopular": "hecf.recommenders",
+    "Privacy": "hecf.privacy.budget",
     "PureSVD": "hecf.recommenders",
     "UserItems": "hecf.data",
     "compare": "hecf.evaluation",

@@ -13,15 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from hecf.coalition.connected import ConnectedCoalition, connect
 from hecf.coalition.loading import loaded
-from hecf.coalition.services import LocalServices
+from hecf.coalition.services import LocalServices, MemoryLedger
 from hecf.coalition.similarity import directions_of, most_similar_rows
 from hecf.data.column_names import DEFAULT_COLUMNS, ColumnNames
 from hecf.data.user_items import UserItems
 from hecf.errors import InvalidInput
 from hecf.kits.kit import Kit
 from hecf.measure import Measurements
+from hecf.privacy.budget import Privacy
+from hecf.privacy.ledger import Ledger
 from hecf.protocol.ports import ComputeNode, KeyHolder
-from hecf.protocol.terms import NO_DIRECTORY, Terms
+from hecf.protocol.terms import BLINDED, NO_DIRECTORY, Terms
 from hecf.recipes.horizontal import HorizontalRetailer
 from hecf.recommenders import FactorRecommender, Recommender
 
@@ -40,6 +42,10 @@ class Coalition:
         What the columns of data frames are called.
     scheme : {"ckks", "paillier", "clear"}
         ``clear`` does not encrypt; it is the twin to compare with.
+    privacy : Privacy, optional
+        Budget of differential privacy, which all fits of this coalition share (extra ``dp``).
+    topology : {"coalition-key-blinded", "coalition-key"}
+        Whether the key holder may read sums under Paillier; it reads those under CKKS.
 
     Raises
     ------
@@ -60,6 +66,8 @@ class Coalition:
         *,
         columns: ColumnNames = DEFAULT_COLUMNS,
         scheme: str = "ckks",
+        privacy: Privacy | None = None,
+        topology: str = BLINDED,
     ) -> None:
         entries = loaded(data, columns)
         catalogue = sorted({item for entry in entries.values() for item in entry.item_ids})
@@ -79,7 +87,17 @@ class Coalition:
             shoppers=max(_MINIMUM_SHOPPERS, 1 << (most - 1).bit_length()),
             directory=NO_DIRECTORY,
             factors=1,
+            # Everybody adds noise, so that each adds little.
+            minimum_contributors=len(entries) if privacy else 2,
+            topology=topology,
+            **(privacy.agreed() if privacy else {}),
         )
+        self._ledger = MemoryLedger(self.terms)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was released so far; ``ledger.spent_epsilon`` is what that has cost."""
+        return self._ledger.ledger
 
     @classmethod
     def connect(
@@ -131,7 +149,8 @@ class Coalition:
         -------
         dict of str to Recommender
             The fitted model of every retailer. It equals the model of the pooled data: exactly
-            with binary weights, otherwise up to the rounding of the sums.
+            with binary weights, otherwise up to the rounding of the sums, and up to the noise of
+            an agreed privacy.
 
         Raises
         ------
@@ -139,6 +158,8 @@ class Coalition:
             If a setting does not suit the data.
         ParameterError
             If the sums do not fit the encryption parameters.
+        LimitExceeded
+            If the budget of privacy does not suffice for the sums of this fit.
         """
 
         def take_part(name: str, node: ComputeNode, holder: KeyHolder, mine: Measurements) -> Model:
@@ -146,7 +167,7 @@ class Coalition:
             model = type(recommender)(**recommender.get_params())
             return model.fit(self.user_items[name], summation)
 
-        with LocalServices(self.terms) as services:
+        with LocalServices(self.terms, self._ledger) as services:
             return services.run(self.terms.retailers, take_part)
 
     def similar_users(

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from hecf.errors import LimitExceeded
 from hecf.he.scheme import scheme_by_name
 from hecf.measure import Measurements
+from hecf.privacy.ledger import Ledger
 from hecf.protocol.ports import ComputeNode, KeyHolder
 from hecf.protocol.tasks import key_parameters
 from hecf.protocol.terms import Terms
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import LocalComputer
 from hecf.rpc.identity import KEY_HOLDER, RETAILER, Party
-from hecf.rpc.key_holder import KeyHolderService, LocalReleaser
+from hecf.rpc.key_holder import Debit, KeyHolderService, LocalReleaser
 from hecf.rpc.memory import MemoryComputeNode, MemoryKeyHolder
 from hecf.rpc.spool import Spool
 from hecf.rpc.store import BlockStore
@@ -30,12 +33,48 @@ TILE_MEMORY = 1 << 32
 """Bytes for the tiles of a similarity, which a panel of 8192 rows and columns fits."""
 
 
+class MemoryLedger:
+    """What a coalition in one process has released: the budgets of a ledger, kept in memory.
+
+    Parameters
+    ----------
+    terms : Terms
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        self._ledger = Ledger(terms.fingerprint, terms.releases, terms.epsilon, terms.delta)
+        self._lock = threading.Lock()
+
+    @property
+    def ledger(self) -> Ledger:
+        """Every debit so far."""
+        return self._ledger
+
+    def debit_under(self, public_key: bytes) -> Debit:
+        """Return what debits releases under a key; it raises LimitExceeded when they are spent."""
+        epoch = hashlib.sha256(public_key).hexdigest()
+
+        def debit(task: str, ciphertexts: int, noise_multiplier: float) -> None:
+            with self._lock:
+                self._ledger = self._ledger.debit(
+                    epoch=epoch,
+                    task=task,
+                    ciphertexts=ciphertexts,
+                    noise_multiplier=noise_multiplier,
+                    time=datetime.now(UTC).isoformat(timespec="seconds"),
+                )
+
+        return debit
+
+
 class LocalServices:
     """The two services of one set of terms, with a key drawn for them.
 
     Parameters
     ----------
     terms : Terms
+    ledger : MemoryLedger, optional
+        What was released before under these terms; a new one by default.
 
     Security
     --------
@@ -43,12 +82,12 @@ class LocalServices:
     What passes between the roles is what would pass over the network, encrypted and gated alike.
     """
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, ledger: MemoryLedger | None = None) -> None:
         self.terms = terms
         self._folder = tempfile.TemporaryDirectory(prefix="hecf-")
         scheme = scheme_by_name(terms.scheme)
         secret, self._public_key = scheme.generate_keys(key_parameters(terms))
-        self._debited = 0
+        debits = ledger or MemoryLedger(terms)
         blocks = BlockStore(Path(self._folder.name) / "blocks")
         self.node = ComputeNodeService(
             terms,
@@ -64,7 +103,7 @@ class LocalServices:
             self._public_key,
             link,
             LocalReleaser(terms, secret, secrets.token_bytes, self.holder_measurements),
-            self._debit,
+            debits.debit_under(self._public_key),
             patience_seconds=PATIENCE_SECONDS,
         )
         link.join(terms)
@@ -129,16 +168,6 @@ class LocalServices:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _debit(self, task: str, ciphertexts: int, noise_multiplier: float) -> None:
-        # The key lives no longer than this object, so its releases need no durable ledger.
-        self._debited += ciphertexts
-        if self._debited > self.terms.releases:
-            raise LimitExceeded(
-                "the releases under this key are used up",
-                got=self._debited,
-                expected=f"at most {self.terms.releases}",
-            )
 
     def _party(self, role: str, name: str) -> Party:
         return Party(self.terms.identifier, role, name)

@@ -12,7 +12,7 @@ from hecf.he.modular import Float
 from hecf.he.paillier.product_plan import PaillierProductPlan
 from hecf.he.product.plan import ProductPlan
 from hecf.privacy.distributed import DistributedNoise
-from hecf.privacy.sensitivity import blocks_sensitivity
+from hecf.privacy.sensitivity import blocks_sensitivity, joint_bound
 
 _ROUNDING = 100.0
 """Rounding all numbers of a release to the grid of its noise moves them by a hundredth of the
@@ -37,6 +37,9 @@ class GramPrivacy:
         Standard deviation of the noise over the sensitivity.
     retailers : int
         Retailers at which a shopper may have a row.
+    joint : bool
+        Whether `clip` is of all rows of a shopper together. Each is then clipped to
+        ``clip / sqrt(retailers)``: less noise, and less of a shopper who is at few retailers.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class GramPrivacy:
     clip: float
     noise_multiplier: float
     retailers: int
+    joint: bool = False
 
     def __post_init__(self) -> None:
         numbers = (self.epsilon, self.clip, self.noise_multiplier)
@@ -68,8 +72,9 @@ class GramPrivacy:
             )
 
     def row_bound(self, factors: int, shoppers: int) -> float:
-        """Largest norm of a row."""
-        return self.clip * math.sqrt(factors / shoppers)
+        """Largest norm of a row at one retailer."""
+        bound = self.clip * math.sqrt(factors / shoppers)
+        return joint_bound(bound, self.retailers) if self.joint else bound
 
     def sensitivity(self, plan: ProductPlan | PaillierProductPlan) -> float:
         """Norm by which a shopper moves all blocks together."""

@@ -48,6 +48,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     "tuple[str, ...]": (tuple,),
+    "bool": (bool,),
 }
 
 
@@ -107,6 +108,9 @@ class Terms:
     minimum_rows : int
         Least number of a retailer's rows, shoppers or items, among which another looks for similar
         ones.
+    joint_clip : bool
+        Whether `clip` bounds a shopper's rows at all retailers together, each by the root of their
+        number more, or the row at each.
 
     Raises
     ------
@@ -137,6 +141,7 @@ class Terms:
     sums: int = 0
     colluders: int = 0
     minimum_rows: int = 10
+    joint_clip: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -196,6 +201,9 @@ class Terms:
         _check("sums", self.sums, 0 <= self.sums <= MOST_SUMS, f"0 to {MOST_SUMS}")
         colluding = 0 <= self.colluders < self.minimum_contributors
         _check("colluders", self.colluders, colluding, "fewer than minimum_contributors")
+        _check(
+            "joint_clip", self.joint_clip, self.clip > 0 or not self.joint_clip, "a clip above 0"
+        )
         if any(getattr(self, name) for name in (*_PRIVACY, *_CLIPS, "sums", "colluders")):
             self._check_privacy()
 
@@ -257,7 +265,12 @@ class Terms:
         if self.clip == 0:
             return None
         return GramPrivacy(
-            self.epsilon, self.delta, self.clip, self.noise_multiplier, len(self.retailers)
+            self.epsilon,
+            self.delta,
+            self.clip,
+            self.noise_multiplier,
+            len(self.retailers),
+            self.joint_clip,
         )
 
     @property
@@ -321,7 +334,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_type(name: str, value: object, kind: str) -> None:
     # True is an int to Python, and would be a 1 of another fingerprint.
-    if isinstance(value, bool) or not isinstance(value, _KINDS[kind]):
+    if (isinstance(value, bool) and kind != "bool") or not isinstance(value, _KINDS[kind]):
         raise ConfigurationError(
             f"the terms' field {name!r} has another type", got=type(value).__name__, expected=kind
         )

@@ -23,7 +23,7 @@ from hecf.kits.tables import (
     excerpt,
     refusal,
 )
-from hecf.privacy.accounting import noise_multiplier
+from hecf.privacy.budget import Privacy
 from hecf.protocol.terms import BLINDED, MOST_SHOPPERS, MOST_SUMS, NO_DIRECTORY, Terms
 
 COMPLETE_JOURNEY = "complete-journey"
@@ -66,7 +66,8 @@ class MembersSection(Section):
 class PrivacySection(Section):
     """``[privacy]``: differential privacy of what is released; without the table there is none.
 
-    `clip` is of the Gram blocks, 0 where there are none. `sums` is how many sums share the budget,
+    `clip` is of the Gram blocks, 0 where there are none, and with `joint_clip` of a shopper's rows
+    at all retailers together. `sums` is how many sums share the budget,
     `sum_clip` the most that a shopper adds to one, and `colluders` of their contributors cannot
     take away the noise that privacy needs.
     """
@@ -74,6 +75,7 @@ class PrivacySection(Section):
     epsilon: float = Field(gt=0, le=1e3)
     delta: float = Field(gt=0, le=0.5)
     clip: float = Field(default=1.5, ge=0, le=1e3)
+    joint_clip: bool = False
     sums: int = Field(default=0, ge=0, le=MOST_SUMS)
     sum_clip: float = Field(default=0.0, ge=0, le=1e9)
     colluders: int = Field(default=1, ge=0)
@@ -111,11 +113,7 @@ class CoalitionConfiguration(ConfigurationFile):
             agreed["factors"] = 1
             shoppers, directory = self.members.most_shoppers, NO_DIRECTORY
         if self.privacy is not None:
-            agreed |= self.privacy.model_dump()
-            # All blocks are released together, once: they are one mechanism, and each sum is one.
-            mechanisms = self.privacy.sums + (self.privacy.clip > 0)
-            budget = self.privacy.epsilon, self.privacy.delta
-            agreed["noise_multiplier"] = noise_multiplier(*budget, max(1, mechanisms))
+            agreed |= Privacy(**self.privacy.model_dump()).agreed()
         return Terms(
             coalition=self.coalition.name,
             identifier=identifier,

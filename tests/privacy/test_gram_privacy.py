@@ -65,6 +65,26 @@ def test_blocks_move_by_their_sensitivity_at_most(retailers: int) -> None:
     assert blocks_sensitivity(joint, retailers) < block_sensitivity(BOUND) / math.sqrt(2)
 
 
+@pytest.mark.parametrize("retailers", [2, 3, 5])
+def test_jointly_clipped_blocks_move_by_their_sensitivity_at_most(retailers: int) -> None:
+    plan = PLANS["clear"]
+    agreed, apart = private(retailers=retailers, joint=True), private(retailers=retailers)
+    bound, sensitivity = agreed.row_bound(plan.left, plan.inner), agreed.sensitivity(plan)
+    whole = apart.row_bound(plan.left, plan.inner)
+    assert bound == pytest.approx(whole / math.sqrt(retailers))
+    rows = shopper(retailers, retailers).reshape(-1, FACTORS)
+    clipped = clipped_rows(rows, bound).reshape(PAIRS, retailers, FACTORS)
+    # All rows of a shopper together stay in the whole bound.
+    assert np.linalg.norm(clipped, axis=(1, 2)).max() <= whole * (1 + 1e-12)
+    assert change_of_blocks(clipped).max() <= sensitivity * (1 + 1e-12)
+    extreme = np.zeros((1, retailers, FACTORS))
+    extreme[..., 0] = bound
+    assert change_of_blocks(extreme)[0] >= 0.99 * sensitivity
+    # The control: rows that are clipped apart exceed it.
+    assert change_of_blocks(extreme * math.sqrt(retailers))[0] > 1.9 * sensitivity
+    assert sensitivity == pytest.approx(apart.sensitivity(plan) / retailers)
+
+
 def test_moments_move_by_theirs_when_a_row_is_added_or_replaced() -> None:
     first, second = shopper(1, 1)[:, 0], shopper(2, 1)[:, 0]
 

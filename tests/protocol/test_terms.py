@@ -51,6 +51,7 @@ OTHERS: dict[str, Any] = {
     "sum_clip": 9.0,
     "sums": 4,
     "colluders": 0,
+    "joint_clip": True,
 }
 names = st.from_regex(r"\A[a-z][a-z0-9-]{0,20}\Z")
 
@@ -111,6 +112,15 @@ def test_privacy_of_blocks_under_paillier_is_refused() -> None:
     assert replace(TERMS, scheme="paillier", clip=0, sums=1, sum_clip=1.0).sum_privacy is not None
 
 
+def test_joint_clipping_needs_a_clip() -> None:
+    with pytest.raises(ConfigurationError, match="joint_clip is out of range"):
+        replace(TERMS, clip=0, joint_clip=True)
+    joint, apart = replace(TERMS, joint_clip=True).gram_privacy, TERMS.gram_privacy
+    assert joint is not None
+    assert apart is not None
+    assert (joint.joint, apart.joint) == (True, False)
+
+
 def test_terms_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         TERMS.minimum_shoppers = 2  # type: ignore[misc]
@@ -120,8 +130,8 @@ def test_terms_cannot_be_changed() -> None:
 @pytest.mark.parametrize("value", [None, True, False, [], {}, [1], "", "1", 1.5, -1, "0x20"])
 def test_values_of_another_type_are_refused(name: str, value: object) -> None:
     real = ("ridge", "decay", "epsilon", "clip", "sum_clip", "noise_multiplier")
-    if name in real and value == 1.5:
-        # The one value of the list that some fields have room for.
+    if (name in real and value == 1.5) or (name == "joint_clip" and isinstance(value, bool)):
+        # The values of the list that some fields have room for.
         assert Terms.from_json(tampered(**{name: value})) == replace(TERMS, **{name: value})
         return
     with pytest.raises(ConfigurationError, match="the terms"):
@@ -196,6 +206,7 @@ def test_type_confusion_is_refused_with_the_name_of_the_field(name: str, value: 
         ("minimum_contributors", 1),
         ("minimum_contributors", 4),
         ("minimum_rows", 1),
+        ("joint_clip", 1),
         ("shoppers", 99),
         ("shoppers", MOST_SHOPPERS + 1),
         ("format_version", 2),

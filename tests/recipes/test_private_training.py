@@ -43,6 +43,25 @@ def test_blocks_are_noisy_and_the_coalition_still_recommends(tmp_path: Path) -> 
     assert {debit[2] for debit in coalition.debits[1:]} == {0.0}
 
 
+def test_joint_clipping_is_the_retailers_and_takes_less_noise(tmp_path: Path) -> None:
+    fitted, noises = embeddings(private_terms()), {}
+    for joint in (False, True):
+        terms = private_terms(joint_clip=joint)
+        (tmp_path / str(joint)).mkdir()
+        coalition = Coalition(terms, tmp_path / str(joint))
+        coalition.publish()
+        run_retailers(coalition, fitted, ROWS)
+        task, private = GramTask(terms), terms.gram_privacy
+        assert private is not None
+        blocks = coalition.key_holder("alder").release_blocks(task).blocks
+        bound = private.row_bound(terms.factors, terms.shoppers)
+        clipped = {name: clipped_rows(fitted[name].shoppers, bound) for name in RETAILERS}
+        noise = np.array([blocks[r, s] - clipped[r].T @ clipped[s] for r, s in task.pairs])
+        assert 0.6 < noise.std() / private.deviation(task.plan) < 1.4
+        noises[joint] = private.deviation(task.plan)
+    assert noises[True] == pytest.approx(noises[False] / 3, rel=0.02)
+
+
 def test_much_privacy_leaves_the_most_popular_items(tmp_path: Path) -> None:
     """Blocks that are all noise say nothing, and the scores become each item's mean."""
     terms = private_terms(0.01)

@@ -58,6 +58,10 @@ DIFFERENCES = [
     ({"minimum_shoppers": 99}, "fingerprint of the terms"),
     ({"minimum_contributors": 3}, "fingerprint of the terms"),
     ({"minimum_rows": 11}, "fingerprint of the terms"),
+    (
+        {"epsilon": 1.0, "delta": 1e-4, "clip": 2.0, "noise_multiplier": 9.0, "joint_clip": True},
+        "fingerprint of the terms",
+    ),
     ({"top_k": 6}, "fingerprint of the terms"),
     ({"ridge": 0.2}, "fingerprint of the terms"),
     ({"topology": "coalition-key"}, "fingerprint of the terms"),
