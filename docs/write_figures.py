@@ -2,6 +2,7 @@
 
 Usage: ``python docs/write_figures.py [--check]``. Results are made with
 ``hecf demo --json docs/results/demo.json``, ``hecf bench --json docs/results/bench.json``,
+``hecf bench growth --json docs/results/growth.json``,
 ``hecf privacy-utility --json docs/results/privacy-utility.json`` and
 ``hecf bench paillier-encrypt paillier-sum compare-sum compare-gram compare-counts
 compare-similarity compare-score --json docs/results/paillier.json``.
@@ -15,6 +16,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from parties.report.pictures import growth_picture, overhead_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -165,8 +168,37 @@ BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
 }
 
 
+PICTURES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "overhead.svg": ("bench.json", overhead_picture),
+    "growth.svg": ("growth.json", growth_picture),
+}
+"""Files of ``docs/pictures``, and what they are drawn from."""
+
+
 def main() -> int:
-    """Write or check every block; the exit code says whether the documents were up to date."""
+    """Write or check all figures; the exit code says whether the documents were up to date."""
+    check = sys.argv[1:] == ["--check"]
+    drifted = [*_blocks(check), *_pictures(check)]
+    if check and drifted:
+        sys.stderr.write(f"figures differ from docs/results: {', '.join(drifted)}\n")
+        return 1
+    return 0
+
+
+def _pictures(check: bool) -> list[str]:
+    drifted = []
+    for name, (source, drawn) in PICTURES.items():
+        path = ROOT / "docs" / "pictures" / name
+        fresh = drawn(json.loads((RESULTS / source).read_text()))
+        if path.exists() and path.read_text() == fresh:
+            continue
+        drifted.append(f"docs/pictures/{name}")
+        if not check:
+            path.write_text(fresh)
+    return drifted
+
+
+def _blocks(check: bool) -> list[str]:
     drifted = []
     for name, (document, source, figures) in BLOCKS.items():
         path = ROOT / document
@@ -180,12 +212,9 @@ def main() -> int:
         if fresh == text:
             continue
         drifted.append(f"{document}: {name}")
-        if sys.argv[1:] != ["--check"]:
+        if not check:
             path.write_text(fresh)
-    if sys.argv[1:] == ["--check"] and drifted:
-        sys.stderr.write(f"figures differ from docs/results: {', '.join(drifted)}\n")
-        return 1
-    return 0
+    return drifted
 
 
 if __name__ == "__main__":

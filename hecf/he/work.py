@@ -30,7 +30,7 @@ class Work:
     conceal : float
         Words of encryptions of zero, or of what else conceals a similarity.
     decrypt : float
-        Words of decrypted ciphertext, or words that are transformed for a similarity.
+        Words that are transformed to decrypt, and words of values that come out.
 
     Raises
     ------
@@ -102,7 +102,6 @@ def _sum_work(plan: SumPlan) -> Work:
 def _product_work(plan: ProductPlan) -> Work:
     degree, level = plan.parameters.ring_degree, plan.level
     groups, others = plan.constant_shape[:2]
-    components = 1 + plan.tail_shape[2]
     results = groups * others * degree * level
     columns = len(plan.encrypted_sides) * others
     rows = plan.packing.blocks(plan.inner)
@@ -114,7 +113,8 @@ def _product_work(plan: ProductPlan) -> Work:
         multiply=products,
         # An encryption of zero has two components, whatever the result has.
         conceal=2 * results,
-        decrypt=components * results,
+        # One transform there and one back: SEAL's part, by components, is small beside them.
+        decrypt=2 * results + math.prod(plan.constant_shape),
     )
 
 
