@@ -54,29 +54,39 @@ MEMORY = 1 << 30
 
 
 class Releaser(Protocol):
-    """Decrypts a result and passes it through the gate; nothing exact comes out."""
+    """Decrypts a result and passes it through the gate; nothing exact comes out.
 
-    def gram(self, task: GramTask, product: bytes) -> Float:
+    Every method takes `active`, which says whether somebody waits for the release. Once nobody
+    does, it may stop with Unavailable (control C26).
+    """
+
+    def gram(self, task: GramTask, product: bytes, active: Active = always) -> Float:
         """Release one Gram block."""
         ...
 
-    def scores(self, task: ScoreTask, product: bytes) -> ReleasedScores:
+    def scores(self, task: ScoreTask, product: bytes, active: Active = always) -> ReleasedScores:
         """Release the best items of every shopper, or all scores under a mask."""
         ...
 
     def sum(
-        self, task: SumTask, total: bytes, contributors: tuple[str, ...]
+        self,
+        task: SumTask,
+        total: bytes,
+        contributors: tuple[str, ...],
+        active: Active = always,
     ) -> ReleasedSum | ReleasedBlindedSum:
         """Release a sum of the vectors of some contributors, under a mask if so agreed."""
         ...
 
-    def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
+    def similar(
+        self, task: SimilarityTask, tiles: Iterable[bytes], active: Active = always
+    ) -> TopSimilar:
         """Release the most similar rows, from the task's results in their order."""
         ...
 
 
 class LocalReleaser:
-    """Decrypts in this process.
+    """Decrypts in this process; what it has begun goes on to its end.
 
     Parameters
     ----------
@@ -105,14 +115,14 @@ class LocalReleaser:
         self._decryptor = self._scheme.decryptor(secret)
         self._gate = ReleaseGate(terms.release_policy, random)
 
-    def gram(self, task: GramTask, product: bytes) -> Float:
+    def gram(self, task: GramTask, product: bytes, active: Active = always) -> Float:
         """Decrypt and release one Gram block."""
         with self.measurements.stage("decrypt"):
             decrypted = self._decryptor.decrypt(self._scheme.product(task.plan, product))
         with self.measurements.stage("release"):
             return self._gate.gram(decrypted)
 
-    def scores(self, task: ScoreTask, product: bytes) -> ReleasedScores:
+    def scores(self, task: ScoreTask, product: bytes, active: Active = always) -> ReleasedScores:
         """Decrypt scores and release the best, or all of them as they are masked."""
         if task.blinded:
             return self._blinded(task, product)
@@ -129,7 +139,11 @@ class LocalReleaser:
             return self._gate.blinded(decrypted)
 
     def sum(
-        self, task: SumTask, total: bytes, contributors: tuple[str, ...]
+        self,
+        task: SumTask,
+        total: bytes,
+        contributors: tuple[str, ...],
+        active: Active = always,
     ) -> ReleasedSum | ReleasedBlindedSum:
         """Decrypt a sum and release it, as it is masked if it is."""
         if isinstance(task.plan, PaillierSumPlan) and task.blinded:
@@ -141,7 +155,9 @@ class LocalReleaser:
             values = self._gate.total(decrypted, len(contributors))
         return ReleasedSum(values, contributors)
 
-    def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
+    def similar(
+        self, task: SimilarityTask, tiles: Iterable[bytes], active: Active = always
+    ) -> TopSimilar:
         """Decrypt results as they arrive, and release the best rows of every row."""
         plan = task.plan
         if isinstance(plan, ProductPlan):
@@ -224,6 +240,7 @@ class KeyHolderService:
         self._lock = threading.Lock()
         self._entering = threading.Lock()
         self._releasing: dict[str, threading.Lock] = {}
+        self._paid: set[str] = set()
         self.released: dict[str, int] = dict.fromkeys(_RELEASED, 0)
 
     def commit(self, party: Party, identifier: str, side: str, digest: str, key: str) -> None:
@@ -260,6 +277,8 @@ class KeyHolderService:
             If the node has dropped or swapped a contribution; nothing is decrypted then.
         ReleaseRefused
             If a sum overlaps with released ones (:mod:`hecf.privacy.overlap`).
+        Unavailable
+            If the caller goes away; nothing is released then.
         """
         if isinstance(task, QueryTask):
             raise PermissionDenied("who asks under its own key decrypts the answer itself")
@@ -286,7 +305,7 @@ class KeyHolderService:
         if isinstance(task, ScoreTask):
             computed = self._fetch(task, SCORES, active)
             self._spend(task, 1)
-            scores = self._releaser.scores(task, computed.data)
+            scores = self._releaser.scores(task, computed.data, active)
             self.released["masked rows" if task.blinded else "shopper lists"] += len(task.rows)
             return scores_to_bytes(task, scores)
         if isinstance(task, SimilarityTask):
@@ -294,7 +313,7 @@ class KeyHolderService:
         computed = self._fetch(task, TOTAL, active)
         present = tuple(name for name, _ in task.parts if (name, LEFT) in computed.used)
         self._enter(task, present)
-        total = self._releaser.sum(task, computed.data, present)
+        total = self._releaser.sum(task, computed.data, present, active)
         self.released["masked sums" if task.blinded else "sum numbers"] += task.values
         return total.to_bytes(task)
 
@@ -309,14 +328,14 @@ class KeyHolderService:
                 check_sums(before.values(), weights, self.terms.minimum_contributors)
             # An exact sum carries no noise of the key; it is entered, and spends nothing of tau.
             # The contributors' own noise is what the multiplier says of it.
-            self._debit(task.identifier, 0, self.terms.noise_multiplier)
+            self._pay(task, 0, self.terms.noise_multiplier)
             self._releases.enter(task.identifier, weights)
 
     def _blocks(self, task: GramTask, active: Active) -> ReleasedBlocks:
         computed = [self._fetch(task, result, active) for result in task.results]
         # The blocks are one release, so that one debit covers all of them or none.
         self._spend(task, len(computed))
-        released = [self._releaser.gram(task, product.data) for product in computed]
+        released = [self._releaser.gram(task, product.data, active) for product in computed]
         blocks = dict(zip(task.pairs, released, strict=True))
         self.released["gram numbers"] += sum(block.size for block in blocks.values())
         return ReleasedBlocks(blocks)
@@ -324,14 +343,14 @@ class KeyHolderService:
     def _similar(self, task: SimilarityTask, active: Active) -> TopSimilar:
         first, *rest = task.results
         begun = self._fetch(task, first, active)
-        self._debit(task.identifier, task.ciphertexts, 0.0)
+        self._pay(task, task.ciphertexts, 0.0)
 
         def tiles() -> Iterator[bytes]:
             yield begun.data
             for result in rest:
                 yield self._fetch(task, result, active).data
 
-        released = self._releaser.similar(task, tiles())
+        released = self._releaser.similar(task, tiles(), active)
         self.released["similarities"] += task.left * task.right
         return released
 
@@ -369,4 +388,13 @@ class KeyHolderService:
         groups = int(np.prod(task.plan.constant_shape[:2]))
         # Scores are about the target's own members; only the blocks carry noise for others' sake.
         noise = self.terms.noise_multiplier if isinstance(task, GramTask) else 0.0
-        self._debit(task.identifier, results * groups, noise)
+        self._pay(task, results * groups, noise)
+
+    def _pay(self, task: ReleasedTask, ciphertexts: int, noise: float) -> None:
+        """Debit a task, once for as long as nothing of it has left this process.
+
+        Otherwise a recipient that goes away again and again would spend the budget of all.
+        """
+        if task.identifier not in self._paid:
+            self._debit(task.identifier, ciphertexts, noise)
+            self._paid.add(task.identifier)

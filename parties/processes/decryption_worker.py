@@ -31,6 +31,7 @@ from hecf.protocol.released import (
 )
 from hecf.protocol.tasks import GramTask, QueryTask, ScoreTask, SimilarityTask, SumTask, Task
 from hecf.rpc.key_holder import LocalReleaser
+from hecf.rpc.waiting import Active, always
 from hecf.wire import messages
 from parties.custody.key_epochs import key_store
 from parties.system.worker import Handler, Job, Worker, WorkerLimits
@@ -42,6 +43,8 @@ _SHARE = 2
 
 class WorkerReleaser:
     """A releaser that decrypts in one worker process; see :class:`hecf.rpc.key_holder.Releaser`.
+
+    The process is killed, and with it what it has decrypted, when nobody waits any more.
 
     Parameters
     ----------
@@ -66,33 +69,46 @@ class WorkerReleaser:
         """Start the worker before its first job."""
         self._worker.start()
 
-    def gram(self, task: GramTask, product: bytes) -> Float:
+    def gram(self, task: GramTask, product: bytes, active: Active = always) -> Float:
         """Decrypt and release one Gram block."""
         size = task.terms.factors
-        data = self._run(task, product)
+        data = self._run(task, product, active)
         return np.frombuffer(data, dtype="<f8").astype(np.float64).reshape(size, size)
 
-    def scores(self, task: ScoreTask, product: bytes) -> ReleasedScores:
+    def scores(self, task: ScoreTask, product: bytes, active: Active = always) -> ReleasedScores:
         """Decrypt scores and release the best, or all of them as they are masked."""
-        return scores_from_bytes(task, self._run(task, product))
+        return scores_from_bytes(task, self._run(task, product, active))
 
     def sum(
-        self, task: SumTask, total: bytes, contributors: tuple[str, ...]
+        self,
+        task: SumTask,
+        total: bytes,
+        contributors: tuple[str, ...],
+        active: Active = always,
     ) -> ReleasedSum | ReleasedBlindedSum:
         """Decrypt a sum and release it."""
-        return sum_from_bytes(task, self._run(task, total, contributors=contributors))
+        return sum_from_bytes(task, self._run(task, total, active, contributors=contributors))
 
-    def similar(self, task: SimilarityTask, tiles: Iterable[bytes]) -> TopSimilar:
+    def similar(
+        self, task: SimilarityTask, tiles: Iterable[bytes], active: Active = always
+    ) -> TopSimilar:
         """Decrypt tiles as they arrive, and release the best rows of every row."""
-        return similar_from_bytes(task, self._run(task, b"", tiles))
+        return similar_from_bytes(task, self._run(task, b"", active, tiles))
 
     def close(self) -> None:
         """End the worker."""
         self._worker.close()
 
-    def _run(self, task: Task, data: bytes, parts: Iterable[bytes] = (), **more: Any) -> bytes:
+    def _run(
+        self,
+        task: Task,
+        data: bytes,
+        active: Active,
+        parts: Iterable[bytes] = (),
+        **more: Any,
+    ) -> bytes:
         message = messages.task_message(task).SerializeToString().hex()
-        answer = self._worker.run(Job({"task": message, **more}, data, parts))
+        answer = self._worker.run(Job({"task": message, **more}, data, parts), active)
         for stage in _STAGES:
             seconds = answer.fields.get(stage)
             if isinstance(seconds, float):

@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -183,37 +184,27 @@ class Worker:
 
     def _answered(self, job: Job, active: Active) -> Job:
         connection, process = self._connected()
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            process.kill()
-
-        # Whether it reads, computes or answers too slowly: the kill ends what waits for it.
-        timer = threading.Timer(self._limits.job_seconds, expire)
-        timer.start()
+        watch = _Watch(process, lambda: not self._closed and active(), self._limits.job_seconds)
         ended = False
         try:
-            _send(connection, job)
-            for part in job.parts:
-                if self._closed or not active():
-                    raise Unavailable("the caller has gone or the party is stopping")
-                if not part:
-                    raise MalformedMessage("a part of a job is empty")
-                if connection.poll():
-                    break
-                connection.send_bytes(part)
-            connection.send_bytes(b"")
-            self._wait(connection, active)
-            answer = _receive(connection, self._limits.answer_bytes)
-            ended = True
+            with watch:
+                _send(connection, job)
+                for part in job.parts:
+                    if not part:
+                        raise MalformedMessage("a part of a job is empty")
+                    if connection.poll():
+                        break
+                    connection.send_bytes(part)
+                connection.send_bytes(b"")
+                answer = _receive(connection, self._limits.answer_bytes)
+            # Killed in its last moment, the process has answered all the same.
+            ended = watch.reason is None
         except HecfError:
             # What becomes of the parts on their way, such as a party that is missing.
             raise
         except (EOFError, OSError, ValueError, TypeError, RecursionError):
-            raise InternalFailure(TOO_LONG if expired.is_set() else DIED) from None
+            raise watch.reason or InternalFailure(DIED) from None
         finally:
-            timer.cancel()
             # After anything but a whole answer nobody knows what the process does.
             if not ended:
                 self._end()
@@ -222,11 +213,6 @@ class Worker:
                 self._end()
             raise error_of(str(answer.fields["error"]), str(answer.fields.get("text"))[:1000])
         return answer
-
-    def _wait(self, connection: Connection, active: Active) -> None:
-        while not connection.poll(_LOOK_UP_SECONDS):
-            if self._closed or not active():
-                raise Unavailable("the caller has gone or the party is stopping")
 
     def _connected(self) -> tuple[Connection, SpawnProcess]:
         if self._closed:
@@ -251,6 +237,40 @@ class Worker:
             self._process.kill()
             self._process.join()
         self._connection = self._process = None
+
+
+class _Watch:
+    """Kills a process when its job lasts too long or nobody waits for it.
+
+    The kill ends whatever waits for the process: also a write to one that has stopped reading.
+    """
+
+    def __init__(self, process: SpawnProcess, wanted: Active, seconds: float) -> None:
+        self.reason: HecfError | None = None
+        self._process = process
+        self._wanted = wanted
+        self._deadline = time.monotonic() + seconds
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="job", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._done.set()
+        # Not before it is sure that it kills nothing any more: the process may get another job.
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(_LOOK_UP_SECONDS):
+            if time.monotonic() > self._deadline:
+                self.reason = InternalFailure(TOO_LONG)
+            elif not self._wanted():
+                self.reason = Unavailable("the caller has gone or the party is stopping")
+            if self.reason is not None:
+                self._process.kill()
+                return
 
 
 def _serve(

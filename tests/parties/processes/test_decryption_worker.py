@@ -14,7 +14,7 @@ import pytest
 from encryption import unit_columns
 from processes import Provisioned, alive, descendants, make_coalition, until
 
-from hecf.errors import InternalFailure, MalformedMessage, Mismatch
+from hecf.errors import InternalFailure, MalformedMessage, Mismatch, Unavailable
 from hecf.he.clear_matrices import ClearTile
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.scheme import scheme_by_name
@@ -127,6 +127,36 @@ def test_a_killed_worker_costs_one_job(
     assert second != first
     releaser.close()
     until(lambda: not alive(second), "the end of the worker", 10)
+
+
+def test_a_job_that_nobody_waits_for_ends_with_its_process(
+    task: GramTask, product: bytes, releaser: WorkerReleaser
+) -> None:
+    releaser.gram(task, product)
+    [first] = workers()
+    os.kill(first, signal.SIGSTOP)
+    gone = threading.Event()
+    failures: list[BaseException] = []
+
+    def job() -> None:
+        try:
+            releaser.gram(task, product, lambda: not gone.is_set())
+        except BaseException as error:
+            failures.append(error)
+
+    running = threading.Thread(target=job)
+    running.start()
+    until(lambda: releaser.waiting == 1, "the job")
+    assert alive(first)
+    gone.set()
+    running.join(60)
+    assert [type(error) for error in failures] == [Unavailable]
+    assert not alive(first)
+    assert releaser.waiting == 0
+    # The next job gets another process, and one that nobody wants does not begin.
+    assert releaser.gram(task, product).shape == (4, 4)
+    with pytest.raises(Unavailable):
+        releaser.gram(task, product, lambda: False)
 
 
 def test_a_worker_that_dies_while_idle_is_replaced(
