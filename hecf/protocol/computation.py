@@ -134,10 +134,10 @@ class Masked:
         """Seed and product, for the node's own store and nobody else."""
         return self.seed.data + self.product
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Masked:
-        """Take apart what :meth:`to_bytes` put together."""
-        return cls(MaskSeed(data[:SEED_BYTES]), data[SEED_BYTES:])
+    @staticmethod
+    def seed_of(start: bytes) -> MaskSeed:
+        """Return the seed from the first bytes of what :meth:`to_bytes` put together."""
+        return MaskSeed(start[:SEED_BYTES])
 
 
 def compute(

@@ -76,7 +76,34 @@ class _Client:
     def _download(
         self, method: Callable[..., Iterator[Any]], request: Any, first_field: str = "manifest"
     ) -> tuple[Any, bytes]:
-        """Return the first message of a stream and the payload that follows."""
+        """Return the first message of a stream and the payload that follows.
+
+        A download that has begun goes on where its connection broke, and is given up once nothing
+        has arrived for as long as the patience lasts.
+        """
+        collector = transfer.Collector(self._limits)
+        arrived, deadline = -1, 0.0
+        while True:
+            try:
+                first = self._collect(method, request, first_field, collector)
+                return first, collector.complete()
+            except Unavailable:
+                if not collector.begun:
+                    raise
+                if collector.size > arrived:
+                    arrived, deadline = collector.size, time.monotonic() + self._patience
+                elif time.monotonic() > deadline:
+                    raise
+                request.offset = collector.size
+                time.sleep(_RETRY_SECONDS)
+
+    def _collect(
+        self,
+        method: Callable[..., Iterator[Any]],
+        request: Any,
+        first_field: str,
+        collector: transfer.Collector,
+    ) -> Any:
         try:
             stream = method(request, timeout=self._timeout)
             first = next(stream, None)
@@ -85,8 +112,10 @@ class _Client:
             manifest = first.manifest if first_field == "manifest" else first.header.manifest
             # The wait for the first message is not transfer; what follows is.
             with self._measurements.stage("transfer"):
-                chunks = (message.chunk for message in stream)
-                return first, transfer.gather(manifest, chunks, self._limits)
+                collector.begin(manifest)
+                for message in stream:
+                    collector.take(message.chunk)
+            return first
         except grpc.RpcError as error:
             raise from_rpc_error(error, self._peer) from None
 

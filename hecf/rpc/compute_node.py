@@ -21,11 +21,11 @@ from hecf.errors import (
     Unavailable,
     UnknownTask,
 )
-from hecf.he.blinding import MaskSeed
+from hecf.he.blinding import SEED_BYTES, MaskSeed
 from hecf.he.scheme import scheme_by_name
 from hecf.he.streams import MEMORY
 from hecf.measure import Measurements
-from hecf.protocol.computation import Computed, Masked, is_blinded
+from hecf.protocol.computation import Masked, is_blinded
 from hecf.protocol.contribution import Declared, key_fingerprint, key_of
 from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import (
@@ -40,6 +40,7 @@ from hecf.protocol.tasks import (
 from hecf.protocol.terms import Terms
 from hecf.rpc.computing import Computer
 from hecf.rpc.identity import RETAILER, Party
+from hecf.rpc.payload import StoredResult
 from hecf.rpc.receiving import Keys, Receiver
 from hecf.rpc.spool import Arriving, Spool
 from hecf.rpc.store import BlockStore
@@ -299,8 +300,8 @@ class ComputeNodeService:
 
     def fetch(
         self, party: Party, identifier: str, result: str, active: Active = always
-    ) -> Computed:
-        """Wait for a result; return its bytes and what it was computed from.
+    ) -> StoredResult:
+        """Wait for a result; return where its bytes are and what it was computed from.
 
         A retailer fetches what it asked for under its own key, the key holder everything else.
 
@@ -319,11 +320,11 @@ class ComputeNodeService:
             raise UnknownTask("no such task")
         # Whoever asks has not released it: what it can no longer decrypt is collected again.
         self._renew(identifier)
-        state, data = self._result(identifier, result, active)
-        if is_blinded(state.task):
-            data = Masked.from_bytes(data).product
+        state = self._result(identifier, result, active)
+        skip = SEED_BYTES if is_blinded(state.task) else 0
+        payload = self._store.payload(state.results[result], skip)
         self._change(identifier, lambda current: current.hand_out(result))
-        return Computed(data, state.used(result))
+        return StoredResult(payload, state.used(result))
 
     def fetch_mask(self, party: Party, identifier: str, active: Active = always) -> MaskSeed:
         """Wait for the result of a blinded task and return the seed of its mask.
@@ -342,7 +343,9 @@ class ComputeNodeService:
         task = self.task(party, identifier)
         if not is_blinded(task) or party.name not in task.recipients:
             raise UnknownTask("no such task")
-        return Masked.from_bytes(self._result(identifier, task.results[0], active)[1]).seed
+        [result] = task.results
+        state = self._result(identifier, result, active)
+        return Masked.seed_of(next(self._store.chunks(state.results[result])))
 
     def task(self, party: Party, identifier: str) -> Task:
         """Return a task by its identifier; raises UnknownTask."""
@@ -360,8 +363,8 @@ class ComputeNodeService:
             raise UnknownTask("no such task")
         return state
 
-    def _result(self, identifier: str, result: str, active: Active) -> tuple[TaskState, bytes]:
-        """Wait for a result, compute it if it is not there yet, and return it as it is stored."""
+    def _result(self, identifier: str, result: str, active: Active) -> TaskState:
+        """Wait for a result, compute it if it is not there yet, and return the task's state."""
         state = self.state(identifier)
         if result not in state.task.results:
             raise UnknownTask("no such task")
@@ -377,7 +380,7 @@ class ComputeNodeService:
             if result not in state.results:
                 digests = self._compute(state, result, active)
                 state = self._change(identifier, lambda current: _noted(current, digests))
-        return state, self._store.get(state.results[result])
+        return state
 
     def close(self) -> None:
         """End every wait; calls that compute go on to their end."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from hecf.errors import Mismatch, PermissionDenied
+from hecf.errors import InternalFailure, Mismatch, PermissionDenied
 from hecf.he.blinding import BlindedDecryption, BlindedProduct, BlindedResult
 from hecf.he.keys import SecretBytes
 from hecf.he.modular import Float
@@ -46,6 +46,7 @@ from hecf.protocol.tasks import (
 )
 from hecf.protocol.terms import Terms
 from hecf.rpc.identity import Party
+from hecf.rpc.payload import Payload
 from hecf.rpc.release_store import MemoryReleaseStore, ReleaseStore
 from hecf.rpc.waiting import Active, Board, always
 
@@ -260,7 +261,7 @@ class KeyHolderService:
         with self._board.change():
             self._releases.commit(self._run(identifier), (party.name, side), digest)
 
-    def release(self, party: Party, task: Task, active: Active = always) -> bytes:
+    def release(self, party: Party, task: Task, active: Active = always) -> Payload:
         """Release the results of a task to a recipient, once; later calls return the same bytes.
 
         Raises
@@ -287,13 +288,15 @@ class KeyHolderService:
         with self._lock:
             releasing = self._releasing.setdefault(task.identifier, threading.Lock())
         with releasing:
-            data = self._releases.released(task.identifier)
-            if data is None:
+            kept = self._releases.released(task.identifier)
+            if kept is None:
                 # Kept before anybody has it, and never computed again: fresh noise on the same
                 # numbers would average out.
-                data = self._release(task, active)
-                self._releases.keep(task.identifier, data)
-            return data
+                self._releases.keep(task.identifier, self._release(task, active))
+                kept = self._releases.released(task.identifier)
+        if kept is None:
+            raise InternalFailure("what was released is gone")
+        return kept
 
     def close(self) -> None:
         """End every wait."""

@@ -19,6 +19,7 @@ from hecf.rpc.authority import authorise
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.identity import Party
 from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.payload import Payload
 from hecf.rpc.releases import Releases
 from hecf.wire import messages, transfer
 
@@ -46,6 +47,9 @@ class _Link:
     def _sent(self, count: int) -> None:
         self._mine.add_bytes(sent=count)
         self._theirs.add_bytes(received=count)
+
+    def _download(self, payload: Payload) -> bytes:
+        return self._received(b"".join(payload.chunks()))
 
     def _received(self, data: bytes) -> bytes:
         self._mine.add_bytes(received=len(data))
@@ -121,9 +125,9 @@ class MemoryComputeNode(_Link):
     def fetch(self, task: Task, result: str) -> Computed:
         """Wait for a result."""
         self._enter("FetchResult")
-        computed = self._service.fetch(self._party, task.identifier, result)
-        used = messages.contributions(messages.contribution_messages(computed.used))
-        return Computed(self._received(computed.data), used)
+        stored = self._service.fetch(self._party, task.identifier, result)
+        used = messages.contributions(messages.contribution_messages(stored.used))
+        return Computed(self._download(stored.payload), used)
 
     def fetch_mask(self, task: ScoreTask | SumTask) -> MaskSeed:
         """Wait for the mask of a blinded task's result."""
@@ -167,4 +171,4 @@ class MemoryKeyHolder(_Link, Releases):
         # Read as it would arrive over the network: the service's own terms, every check.
         identifier = messages.identifier_bytes(task.identifier)
         received = messages.agreed_task(identifier, messages.task_message(task), self._terms)
-        return self._received(self._service.release(self._party, received))
+        return self._download(self._service.release(self._party, received))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from hecf.errors import Conflict
 from hecf.protocol.tasks import Part
+from hecf.rpc.payload import Payload
 from hecf.rpc.sqlite_tasks import connect, transaction
+from hecf.rpc.store import CHUNK
 
 _SCHEMA = """
 CREATE TABLE commitments (
@@ -38,8 +40,8 @@ class ReleaseStore(Protocol):
         """Return the commitments to a task."""
         ...
 
-    def released(self, identifier: str) -> bytes | None:
-        """Return what was released of a task, if anything was."""
+    def released(self, identifier: str) -> Payload | None:
+        """Return where what was released of a task is, if anything was."""
         ...
 
     def keep(self, identifier: str, result: bytes) -> None:
@@ -80,10 +82,11 @@ class MemoryReleaseStore:
             found = self._commitments.items()
             return {part: digest for (task, part), digest in found if task == identifier}
 
-    def released(self, identifier: str) -> bytes | None:
+    def released(self, identifier: str) -> Payload | None:
         """Return what was released of a task."""
         with self._lock:
-            return self._released.get(identifier)
+            result = self._released.get(identifier)
+        return None if result is None else Payload.of(result)
 
     def keep(self, identifier: str, result: bytes) -> None:
         """Keep what is released."""
@@ -137,13 +140,26 @@ class SqliteReleaseStore:
             ).fetchall()
         return {(name, what): digest for name, what, digest in rows}
 
-    def released(self, identifier: str) -> bytes | None:
-        """Return what was released of a task."""
+    def released(self, identifier: str) -> Payload | None:
+        """Return where what was released of a task is; the result stays on the disk."""
         with self._lock, transaction(self._connection):
             row = self._connection.execute(
-                "SELECT result FROM releases WHERE task = ?", (identifier,)
+                "SELECT rowid, length(result) FROM releases WHERE task = ?", (identifier,)
             ).fetchone()
-        return None if row is None else bytes(row[0])
+        if row is None:
+            return None
+        number, size = row
+        return Payload.hashed(size, lambda offset: self._pieces(number, offset, size))
+
+    def _pieces(self, number: int, offset: int, size: int) -> Iterator[bytes]:
+        for start in range(offset, size, CHUNK):
+            with (
+                self._lock,
+                self._connection.blobopen("releases", "result", number, readonly=True) as blob,
+            ):
+                blob.seek(start)
+                piece = blob.read(CHUNK)
+            yield piece
 
     def keep(self, identifier: str, result: bytes) -> None:
         """Keep what is released."""

@@ -31,6 +31,7 @@ from hecf.rpc.credentials import TransportIdentity
 from hecf.rpc.identity import Party
 from hecf.rpc.interceptor import GateInterceptor, caller
 from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.payload import Payload
 from hecf.rpc.quotas import ServerLimits
 from hecf.wire import messages, transfer
 
@@ -127,15 +128,16 @@ class ComputeNodeServicer(compute_node_pb2_grpc.ComputeNodeServiceServicer):
     ) -> Iterator[node_pb2.FetchResultResponse]:
         """Wait for a result and send it."""
         identifier = messages.identifier_text(request.task_id)
-        computed = self._service.fetch(
+        stored = self._service.fetch(
             self._caller(context), identifier, request.result, context.is_active
         )
+        chunks = stored.payload.chunks(request.offset)
         header = node_pb2.ResultHeader(
-            manifest=transfer.manifest(computed.data),
-            used=messages.contribution_messages(computed.used),
+            manifest=transfer.manifest_of(stored.payload.declared),
+            used=messages.contribution_messages(stored.used),
         )
         yield node_pb2.FetchResultResponse(header=header)
-        for chunk in transfer.chunks(computed.data):
+        for chunk in chunks:
             yield node_pb2.FetchResultResponse(chunk=chunk)
 
     def FetchMask(
@@ -168,9 +170,10 @@ class KeyHolderServicer(key_holder_pb2_grpc.KeyHolderServiceServicer):
         self, request: holder_pb2.GetPublicKeyRequest, context: Any
     ) -> Iterator[holder_pb2.GetPublicKeyResponse]:
         """Send the public key."""
-        data = self._service.public_key
-        yield holder_pb2.GetPublicKeyResponse(manifest=transfer.manifest(data))
-        for chunk in transfer.chunks(data):
+        payload = Payload.of(self._service.public_key)
+        chunks = payload.chunks(request.offset)
+        yield holder_pb2.GetPublicKeyResponse(manifest=transfer.manifest_of(payload.declared))
+        for chunk in chunks:
             yield holder_pb2.GetPublicKeyResponse(chunk=chunk)
 
     def Commit(self, request: holder_pb2.CommitRequest, context: Any) -> holder_pb2.CommitResponse:
@@ -186,9 +189,10 @@ class KeyHolderServicer(key_holder_pb2_grpc.KeyHolderServiceServicer):
     ) -> Iterator[holder_pb2.ReleaseResponse]:
         """Wait for the released result of a task and send it."""
         task = messages.agreed_task(request.task_id, request.task, self._service.terms)
-        data = self._service.release(self._caller(context), task, context.is_active)
-        yield holder_pb2.ReleaseResponse(manifest=transfer.manifest(data))
-        for chunk in transfer.chunks(data):
+        payload = self._service.release(self._caller(context), task, context.is_active)
+        chunks = payload.chunks(request.offset)
+        yield holder_pb2.ReleaseResponse(manifest=transfer.manifest_of(payload.declared))
+        for chunk in chunks:
             yield holder_pb2.ReleaseResponse(chunk=chunk)
 
     def _caller(self, context: grpc.ServicerContext) -> Party:

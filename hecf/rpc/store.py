@@ -6,9 +6,12 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 
 from hecf.errors import InternalFailure, LimitExceeded
+from hecf.protocol.contribution import Declared
+from hecf.rpc.payload import Payload, digest_of_all
 
 CHUNK = 1 << 20
 """Bytes that are read at once."""
@@ -104,8 +107,36 @@ class BlockStore:
             while chunk := file.read(CHUNK):
                 yield chunk
 
+    def payload(self, digest: str, skip: int = 0) -> Payload:
+        """Describe bytes, but for some at their beginning, after all were checked.
+
+        Raises
+        ------
+        InternalFailure
+            If the file is gone, or was changed.
+        """
+        path = self._folder / digest
+        whole = self.chunks(digest)
+        if skip:
+            first = next(whole, b"")
+            rest = digest_of_all(chain([first[skip:]], whole))
+        else:
+            # The first piece comes after all of them were checked.
+            next(whole, None)
+            rest = digest
+        return Payload(
+            Declared(path.stat().st_size - skip, rest), lambda offset: _pieces(path, skip + offset)
+        )
+
     def keep(self, digests: Collection[str]) -> None:
         """Remove every other block, and what a crash has left half written."""
         for path in self._folder.iterdir():
             if path.name not in digests:
                 path.unlink()
+
+
+def _pieces(path: Path, offset: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(offset)
+        while chunk := file.read(CHUNK):
+            yield chunk

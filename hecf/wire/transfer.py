@@ -44,8 +44,90 @@ def chunks(data: bytes, offset: int = 0, size: int = CHUNK_BYTES) -> Iterator[by
         yield bytes(view[start : start + size])
 
 
+class Collector:
+    """Collects the chunks of a payload, also over several connections.
+
+    It never holds more than was declared.
+
+    Parameters
+    ----------
+    limits : Limits
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._described: transfer_pb2.Manifest | None = None
+        self._collected = bytearray()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a payload was described."""
+        return self._described is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes that have arrived."""
+        return len(self._collected)
+
+    def begin(self, described: transfer_pb2.Manifest) -> None:
+        """Take a description, or compare it with that of the connection before.
+
+        Raises
+        ------
+        LimitExceeded
+            If more is declared than allowed.
+        MalformedMessage
+            If another payload was described before.
+        """
+        if described.size > self._limits.payload:
+            raise LimitExceeded(
+                "a payload is too large",
+                got=f"{described.size} bytes",
+                expected=f"at most {self._limits.payload}",
+            )
+        if self._described is not None and self._described != described:
+            raise MalformedMessage("a download goes on with another payload")
+        self._described = described
+
+    def take(self, part: bytes) -> None:
+        """Take the next chunk.
+
+        Raises
+        ------
+        LimitExceeded
+            If more comes than was declared, or the chunk is empty.
+        """
+        declared_size = 0 if self._described is None else self._described.size
+        if not part:
+            raise LimitExceeded("a chunk is empty", expected="at least 1 byte")
+        if len(self._collected) + len(part) > declared_size:
+            raise LimitExceeded(
+                "a payload is longer than declared", expected=f"{declared_size} bytes"
+            )
+        self._collected += part
+
+    def complete(self) -> bytes:
+        """Return the payload.
+
+        Raises
+        ------
+        MalformedMessage
+            If bytes are missing or the digest differs.
+        """
+        described, data = self._described, bytes(self._collected)
+        if described is None or len(data) != described.size:
+            raise MalformedMessage(
+                "a payload is shorter than declared",
+                got=f"{len(data)} bytes",
+                expected="some" if described is None else described.size,
+            )
+        if hashlib.sha256(data).digest() != described.sha256:
+            raise MalformedMessage("a payload does not have the declared digest")
+        return data
+
+
 def gather(described: transfer_pb2.Manifest, parts: Iterable[bytes], limits: Limits) -> bytes:
-    """Collect the chunks of a payload, never holding more than was declared.
+    """Collect the chunks of a payload that arrives over one connection.
 
     Raises
     ------
@@ -54,28 +136,8 @@ def gather(described: transfer_pb2.Manifest, parts: Iterable[bytes], limits: Lim
     MalformedMessage
         If bytes are missing or the digest differs.
     """
-    if described.size > limits.payload:
-        raise LimitExceeded(
-            "a payload is too large",
-            got=f"{described.size} bytes",
-            expected=f"at most {limits.payload}",
-        )
-    collected = bytearray()
+    collector = Collector(limits)
+    collector.begin(described)
     for part in parts:
-        if not part:
-            raise LimitExceeded("a chunk is empty", expected="at least 1 byte")
-        if len(collected) + len(part) > described.size:
-            raise LimitExceeded(
-                "a payload is longer than declared", expected=f"{described.size} bytes"
-            )
-        collected += part
-    data = bytes(collected)
-    if len(data) != described.size:
-        raise MalformedMessage(
-            "a payload is shorter than declared",
-            got=f"{len(data)} bytes",
-            expected=described.size,
-        )
-    if hashlib.sha256(data).digest() != described.sha256:
-        raise MalformedMessage("a payload does not have the declared digest")
-    return data
+        collector.take(part)
+    return collector.complete()

@@ -215,7 +215,8 @@ def test_blinded_scores_are_kept_in_one_piece_with_their_seed(evaluator: Evaluat
     assert all(isinstance(one, Masked) for one in made)
     # Computed again it is masked again: no seed meets two results.
     assert made[0].to_bytes()[:32] != made[1].to_bytes()[:32]
-    kept = Masked.from_bytes(made[0].to_bytes())
+    kept = made[0]
+    assert Masked.seed_of(kept.to_bytes()).data == kept.to_bytes()[:32] == kept.seed.data
     decryptor = SCHEME.decryptor(SCHEME.generate_keys(task.plan.parameters)[0])
     opened = decryptor.decrypt_blinded(BlindedProduct.from_bytes(task.plan, kept.product))
     gate = ReleaseGate(task.terms.release_policy, secrets.token_bytes)

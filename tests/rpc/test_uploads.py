@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import select
-import socket
 import stat
-import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coalitions import Coalition, GrpcCoalition, make_client, make_terms, operand
+from proxies import Proxy
 
 from hecf.errors import (
     ConfigurationError,
@@ -36,58 +33,6 @@ from hecf.wire import transfer
 Open = Callable[..., Coalition]
 VALUES = 1 << 20
 """Length of a sum whose contributions are 8 MiB in clear."""
-
-
-class Proxy:
-    """Passes connections on, counts what clients send, and cuts the first of them.
-
-    ``cuts`` holds for each connection after how many bytes it ends, and what must be true by then.
-    """
-
-    def __init__(self, target: str, cuts: list[tuple[int, Callable[[], bool]]]) -> None:
-        self.sent: list[int] = []
-        self._cuts = cuts
-        host, port = target.split(":")
-        self._target = host, int(port)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._listening.settimeout(0.05)
-        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self._open = True
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        while self._open:
-            try:
-                client, _ = self._listening.accept()
-            except TimeoutError:
-                continue
-            client.settimeout(None)
-            thread = threading.Thread(target=self._pass_on, args=(client, len(self.sent)))
-            self.sent.append(0)
-            self._threads.append(thread)
-            thread.start()
-
-    def _pass_on(self, client: socket.socket, number: int) -> None:
-        limit, ready = self._cuts[number] if number < len(self._cuts) else (1 << 40, bool)
-        with client, socket.create_connection(self._target) as server:
-            other = {client: server, server: client}
-            while self._open and self.sent[number] <= limit:
-                for source in select.select([client, server], [], [], 0.05)[0]:
-                    data = source.recv(1 << 16)
-                    if not data:
-                        return
-                    other[source].sendall(data)
-                    self.sent[number] += len(data) if source is client else 0
-            deadline = time.monotonic() + 10
-            while self._open and not ready() and time.monotonic() < deadline:
-                time.sleep(0.01)
-
-    def close(self) -> None:
-        self._open = False
-        for thread in self._threads:
-            thread.join()
-        self._listening.close()
 
 
 def large_sum(coalition: Coalition, values: int = VALUES) -> tuple[SumTask, bytes]:
@@ -136,9 +81,9 @@ def test_a_connection_that_breaks_costs_what_was_on_its_way_only(tmp_path: Path)
         client.close()
         proxy.close()
         coalition.close()
-    assert len(proxy.sent) == 3
+    assert len(proxy.passed) == 3
     # The third connection has carried the rest: what the first two had brought was kept.
-    assert proxy.sent[2] < len(data) - (5 << 20) + (256 << 10)
+    assert proxy.passed[2] < len(data) - (5 << 20) + (256 << 10)
     assert list(coalition.arriving.iterdir()) == []
 
 

@@ -433,19 +433,23 @@ class FetchResultRequest(_message.Message):
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
     task_id: _builtins.bytes
     """Identifier of the task, 32 bytes."""
     result: _builtins.str
     """Name of the result within the task."""
+    offset: _builtins.int
+    """Where in the payload the first chunk begins: what the caller has received before."""
     def __init__(
         self,
         *,
         task_id: _builtins.bytes = ...,
         result: _builtins.str = ...,
+        offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "result", b"result", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

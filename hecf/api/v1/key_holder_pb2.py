@@ -27,7 +27,7 @@ from hecf.api.v1 import terms_pb2 as hecf_dot_v1_dot_terms__pb2
 from hecf.api.v1 import transfer_pb2 as hecf_dot_v1_dot_transfer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18hecf/v1/key_holder.proto\x12\x07hecf.v1\x1a\x13hecf/v1/tasks.proto\x1a\x13hecf/v1/terms.proto\x1a\x16hecf/v1/transfer.proto\"D\n\x1bKeyHolderServiceJoinRequest\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.hecf.v1.Agreement\"\x1e\n\x1cKeyHolderServiceJoinResponse\"\x15\n\x13GetPublicKeyRequest\"Y\n\x14GetPublicKeyResponse\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"a\n\rCommitRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\"\x10\n\x0e\x43ommitResponse\">\n\x0eReleaseRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04task\x18\x02 \x01(\x0b\x32\r.hecf.v1.Task\"T\n\x0fReleaseResponse\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent2\xb1\x02\n\x10KeyHolderService\x12S\n\x04Join\x12$.hecf.v1.KeyHolderServiceJoinRequest\x1a%.hecf.v1.KeyHolderServiceJoinResponse\x12M\n\x0cGetPublicKey\x12\x1c.hecf.v1.GetPublicKeyRequest\x1a\x1d.hecf.v1.GetPublicKeyResponse0\x01\x12\x39\n\x06\x43ommit\x12\x16.hecf.v1.CommitRequest\x1a\x17.hecf.v1.CommitResponse\x12>\n\x07Release\x12\x17.hecf.v1.ReleaseRequest\x1a\x18.hecf.v1.ReleaseResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18hecf/v1/key_holder.proto\x12\x07hecf.v1\x1a\x13hecf/v1/tasks.proto\x1a\x13hecf/v1/terms.proto\x1a\x16hecf/v1/transfer.proto\"D\n\x1bKeyHolderServiceJoinRequest\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.hecf.v1.Agreement\"\x1e\n\x1cKeyHolderServiceJoinResponse\"%\n\x13GetPublicKeyRequest\x12\x0e\n\x06offset\x18\x01 \x01(\x04\"Y\n\x14GetPublicKeyResponse\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"a\n\rCommitRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04side\x18\x02 \x01(\x0e\x32\r.hecf.v1.Side\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x12\n\npublic_key\x18\x04 \x01(\x0c\"\x10\n\x0e\x43ommitResponse\"N\n\x0eReleaseRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\x0c\x12\x1b\n\x04task\x18\x02 \x01(\x0b\x32\r.hecf.v1.Task\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"T\n\x0fReleaseResponse\x12%\n\x08manifest\x18\x01 \x01(\x0b\x32\x11.hecf.v1.ManifestH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent2\xb1\x02\n\x10KeyHolderService\x12S\n\x04Join\x12$.hecf.v1.KeyHolderServiceJoinRequest\x1a%.hecf.v1.KeyHolderServiceJoinResponse\x12M\n\x0cGetPublicKey\x12\x1c.hecf.v1.GetPublicKeyRequest\x1a\x1d.hecf.v1.GetPublicKeyResponse0\x01\x12\x39\n\x06\x43ommit\x12\x16.hecf.v1.CommitRequest\x1a\x17.hecf.v1.CommitResponse\x12>\n\x07Release\x12\x17.hecf.v1.ReleaseRequest\x1a\x18.hecf.v1.ReleaseResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,17 +39,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYHOLDERSERVICEJOINRESPONSE']._serialized_start=173
   _globals['_KEYHOLDERSERVICEJOINRESPONSE']._serialized_end=203
   _globals['_GETPUBLICKEYREQUEST']._serialized_start=205
-  _globals['_GETPUBLICKEYREQUEST']._serialized_end=226
-  _globals['_GETPUBLICKEYRESPONSE']._serialized_start=228
-  _globals['_GETPUBLICKEYRESPONSE']._serialized_end=317
-  _globals['_COMMITREQUEST']._serialized_start=319
-  _globals['_COMMITREQUEST']._serialized_end=416
-  _globals['_COMMITRESPONSE']._serialized_start=418
-  _globals['_COMMITRESPONSE']._serialized_end=434
-  _globals['_RELEASEREQUEST']._serialized_start=436
-  _globals['_RELEASEREQUEST']._serialized_end=498
-  _globals['_RELEASERESPONSE']._serialized_start=500
-  _globals['_RELEASERESPONSE']._serialized_end=584
-  _globals['_KEYHOLDERSERVICE']._serialized_start=587
-  _globals['_KEYHOLDERSERVICE']._serialized_end=892
+  _globals['_GETPUBLICKEYREQUEST']._serialized_end=242
+  _globals['_GETPUBLICKEYRESPONSE']._serialized_start=244
+  _globals['_GETPUBLICKEYRESPONSE']._serialized_end=333
+  _globals['_COMMITREQUEST']._serialized_start=335
+  _globals['_COMMITREQUEST']._serialized_end=432
+  _globals['_COMMITRESPONSE']._serialized_start=434
+  _globals['_COMMITRESPONSE']._serialized_end=450
+  _globals['_RELEASEREQUEST']._serialized_start=452
+  _globals['_RELEASEREQUEST']._serialized_end=530
+  _globals['_RELEASERESPONSE']._serialized_start=532
+  _globals['_RELEASERESPONSE']._serialized_end=616
+  _globals['_KEYHOLDERSERVICE']._serialized_start=619
+  _globals['_KEYHOLDERSERVICE']._serialized_end=924
 # @@protoc_insertion_point(module_scope)
