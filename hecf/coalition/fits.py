@@ -7,6 +7,7 @@ bought something, their difference is hers, so such a second fit is refused befo
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hecf.errors import ConfigurationError
 from hecf.kits.files import read_private, write_private
 from hecf.privacy.overlap import check_shoppers
 
-_DIGEST_BYTES = 8
+DIGEST_BYTES = 8
 _SALT_BYTES = 16
 _SALT = "salt"
 _NAME_LENGTH = 64
@@ -46,7 +47,7 @@ class FittedShoppers:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         now = _digests(user_items, self._salt())
         earlier = [path for path in self._folder.iterdir() if len(path.name) == _NAME_LENGTH]
-        check_shoppers((_parsed(path) for path in earlier), now, minimum)
+        check_shoppers((parsed(read_private(path)) for path in earlier), now, minimum)
         content = b"".join(shopper + now[shopper] for shopper in sorted(now))
         write_private(self._folder / hashlib.sha256(content).hexdigest(), content)
 
@@ -72,12 +73,20 @@ def _digests(user_items: UserItems, salt: bytes) -> dict[bytes, bytes]:
 
 
 def _digest(salt: bytes, content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES, key=salt).digest()
+    return hashlib.blake2b(content, digest_size=DIGEST_BYTES, key=salt).digest()
 
 
-def _parsed(path: Path) -> dict[bytes, bytes]:
-    data = read_private(path)
-    if len(data) % (2 * _DIGEST_BYTES):
-        raise ConfigurationError(f"{path} is no record of a fit", got=f"{len(data)} bytes")
-    parts = [data[start : start + _DIGEST_BYTES] for start in range(0, len(data), _DIGEST_BYTES)]
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+def parsed(data: bytes) -> dict[bytes, bytes]:
+    """Read the record of one fit: digests of a shopper and of what she brought, in order.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is cut off, not in order, or names a shopper twice.
+    """
+    parts = [data[start : start + DIGEST_BYTES] for start in range(0, len(data), DIGEST_BYTES)]
+    shoppers = parts[::2]
+    whole = len(data) % (2 * DIGEST_BYTES) == 0
+    if not whole or any(a >= b for a, b in itertools.pairwise(shoppers)):
+        raise ConfigurationError("a record of fitted shoppers is broken", got=f"{len(data)} bytes")
+    return dict(zip(shoppers, parts[1::2], strict=True))

@@ -70,5 +70,5 @@ def test_a_broken_record_is_refused(tmp_path: Path) -> None:
     fitted.enter(shoppers(), MINIMUM)
     [path] = [path for path in tmp_path.iterdir() if path.name != "salt"]
     path.write_bytes(b"half")
-    with pytest.raises(ConfigurationError, match="no record of a fit: got 4 bytes"):
+    with pytest.raises(ConfigurationError, match="record of fitted shoppers is broken: got 4"):
         fitted.enter(shoppers(), MINIMUM)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from bound_subjects import bound_subjects, kept_subjects
 from encryption import keys_for, parties, score_plan, unit_item_model
 from samples import BLOCKS, TERMS, Message, finite, messages, words_below
+from subject import Subject, decoded, exact, text
 
 from hecf.api.v1 import compute_node_pb2, tasks_pb2, terms_pb2
 from hecf.errors import MalformedMessage
@@ -51,27 +53,10 @@ SUM = SumTask(TERMS, "grocer", "sales", 3, 10.0, 8, TERMS.retailers, ("grocer",)
 SIMILARITY = SimilarityTask(TERMS, "grocer", "items", "florist", 2, 10, 4, 2)
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A parser and an input that it accepts.
-
-    Parameters
-    ----------
-    message : Message
-        Input, parser, writer, and a check of what was parsed that does not use the parser.
-    exact : bool
-        Whether what is accepted has one form only, so that writing it gives the same bytes.
-        Texts and protobuf have several; there writing and parsing again must change nothing.
-    """
-
-    message: Message
-    exact: bool = True
-
-
 def subjects() -> dict[str, Subject]:
     """Every subject by name."""
     found = {name: Subject(message) for name, message in messages().items()}
-    for more in (_encrypted(), _paillier(), _wire(), _texts()):
+    for more in (_encrypted(), _paillier(), _wire(), _texts(), bound_subjects(), kept_subjects()):
         found |= dict(more)
     return found
 
@@ -84,17 +69,17 @@ def _encrypted() -> Iterator[tuple[str, Subject]]:
     query = client.encrypt(own, random.uniform(-1, 1, (own.factors, own.shoppers)))
     yield (
         "own-key query",
-        _exact(query, lambda data: OwnKeyQuery.from_bytes(own, data)),
+        exact(query, lambda data: OwnKeyQuery.from_bytes(own, data)),
     )
     yield (
         "own-key answer",
-        _exact(
+        exact(
             OwnKeyNode(own, items).evaluate(query), lambda data: OwnKeyAnswer.from_bytes(own, data)
         ),
     )
     querier = CkksQuerier(keys_for(own.parameters)[0], secrets.token_bytes)
     key = QuerierKey.from_bytes(own.parameters, querier.public_key())
-    yield "querier key", _exact(key, lambda data: QuerierKey.from_bytes(own.parameters, data))
+    yield "querier key", exact(key, lambda data: QuerierKey.from_bytes(own.parameters, data))
     similar = SimilarityPlan(
         scheme="ckks",
         inner=3,
@@ -116,7 +101,7 @@ def _encrypted() -> Iterator[tuple[str, Subject]]:
     prime = similar.primes[0]
     yield (
         "similarity rows",
-        _exact(
+        exact(
             left,
             lambda data: EncryptedRows.from_bytes(similar, LEFT, data),
             lambda parsed: int(parsed.words.max()) < prime,
@@ -124,7 +109,7 @@ def _encrypted() -> Iterator[tuple[str, Subject]]:
     )
     yield (
         "similarity tile",
-        _exact(
+        exact(
             tile,
             lambda data: EncryptedTile.from_bytes(similar, data),
             lambda parsed: int(parsed.words.max()) < prime,
@@ -140,7 +125,7 @@ def _encrypted() -> Iterator[tuple[str, Subject]]:
     blinded = evaluate.blind(evaluate.score(evaluate.add(shares), *model), MaskSeed(b"\1" * 32))
     yield (
         "blinded product",
-        _exact(
+        exact(
             blinded,
             lambda data: BlindedProduct.from_bytes(plan, data),
             lambda parsed: (
@@ -150,7 +135,7 @@ def _encrypted() -> Iterator[tuple[str, Subject]]:
     )
     yield (
         "blinded result",
-        _exact(
+        exact(
             BlindedResult(plan, blinded.constant),
             lambda data: BlindedResult.from_bytes(plan, data),
             lambda parsed: words_below(parsed.words, plan.primes),
@@ -207,13 +192,13 @@ def _paillier() -> Iterator[tuple[str, Subject]]:
         ]
         return all(0 < number < square for number in numbers)
 
-    yield "Paillier batch", _exact(batch, admitted, below)
+    yield "Paillier batch", exact(batch, admitted, below)
     width = parameters.modulus_bytes * plan.ciphertexts
     masked = BlindedIntegers(plan, public.fingerprint, bytes(range(width)))
-    yield "Paillier masked", _exact(masked, lambda data: BlindedIntegers.from_bytes(plan, data))
+    yield "Paillier masked", exact(masked, lambda data: BlindedIntegers.from_bytes(plan, data))
     yield (
         "Paillier public key",
-        _exact(
+        exact(
             public,
             lambda data: PaillierPublicKey.from_bytes(parameters, data),
             lambda parsed: parsed.modulus % 2 == 1 and parsed.modulus.bit_length() == 512,
@@ -276,14 +261,6 @@ def _wire() -> Iterator[tuple[str, Subject]]:
     )
 
 
-def decoded(kind: Any, data: bytes) -> Any:
-    """A protobuf message; what protobuf itself refuses never reaches hecf."""
-    try:
-        return kind.FromString(data)
-    except Exception as error:
-        raise MalformedMessage("protobuf refuses these bytes") from error
-
-
 def _frames(payload: bytes) -> bytes:
     """An upload as a sequence of messages, each behind its length, as HTTP/2 carries them."""
     pieces = [payload[start : start + 500] for start in range(0, len(payload), 500)]
@@ -315,17 +292,17 @@ def _gathered(data: bytes) -> bytes:
 def _texts() -> Iterator[tuple[str, Subject]]:
     yield (
         "terms",
-        _text(TERMS.to_json(), Terms.from_json, lambda parsed: parsed.to_json()),
+        text(TERMS.to_json(), Terms.from_json, lambda parsed: parsed.to_json()),
     )
     allowed = AllowedCertificates((AllowedCertificate("0a" * 32, "grocer"),))
     yield (
         "allowed certificates",
-        _text(allowed.to_text(), AllowedCertificates.from_text, lambda parsed: parsed.to_text()),
+        text(allowed.to_text(), AllowedCertificates.from_text, lambda parsed: parsed.to_text()),
     )
     uri = party_uri(TERMS.identifier, "retailer", "grocer")
     yield (
         "URI of a party",
-        _text(
+        text(
             uri,
             parse_party_uri,
             lambda parsed: party_uri(parsed.identifier, parsed.role, parsed.name),
@@ -337,7 +314,7 @@ def _texts() -> Iterator[tuple[str, Subject]]:
         ledger = ledger.debit(
             epoch="0e" * 32, task=f"{number:064x}", ciphertexts=2, noise_multiplier=0.0, time="now"
         )
-    yield "ledger", _text(ledger.to_text(), empty.with_text, lambda parsed: parsed.to_text())
+    yield "ledger", text(ledger.to_text(), empty.with_text, lambda parsed: parsed.to_text())
     log, head = b"", AuditHead()
     for number in range(1, 4):
         line = f'{{"number": {number}, "event": "join", "previous": "{head.digest}"}}'.encode()
@@ -353,21 +330,3 @@ def _texts() -> Iterator[tuple[str, Subject]]:
         Subject(Message(log, audited, lambda parsed: parsed, lambda parsed: parsed == log)),
     )
     assert START == "0" * 64
-
-
-def _exact(
-    made: Any, parse: Callable[[bytes], Any], valid: Callable[[Any], bool] = lambda parsed: True
-) -> Subject:
-    return Subject(Message(made.to_bytes(), parse, lambda parsed: parsed.to_bytes(), valid))
-
-
-def _text(text: str, parse: Callable[[str], Any], write: Callable[[Any], str]) -> Subject:
-    return Subject(
-        Message(
-            text.encode(),
-            lambda data: parse(data.decode("utf-8", "replace")),
-            lambda parsed: write(parsed).encode(),
-            lambda parsed: True,
-        ),
-        exact=False,
-    )
