@@ -17,7 +17,7 @@ from hecf.api.v1 import compute_node_pb2, key_holder_pb2
 from hecf.coalition import fits
 from hecf.data.directory import MemberDirectory
 from hecf.errors import MalformedMessage
-from hecf.he.blinding import BlindedProduct, MaskSeed
+from hecf.he.blinding import SEED_BYTES, BlindedProduct, MaskSeed
 from hecf.he.clear import ClearEncryptor
 from hecf.he.clear_matrices import ClearMatrix
 from hecf.he.plan import LEFT
@@ -64,8 +64,9 @@ def bound_subjects() -> Iterator[tuple[str, Subject]]:
     seed = MaskSeed(b"\1" * 32)
 
     def masked(data: bytes) -> tuple[Masked, BlindedProduct]:
-        parsed = Masked.from_bytes(data)
-        return parsed, BlindedProduct.from_bytes(plan, parsed.product)
+        # As the node takes apart what it has stored, and the key holder what it is given.
+        product = data[SEED_BYTES:]
+        return Masked(Masked.seed_of(data), product), BlindedProduct.from_bytes(plan, product)
 
     yield (
         "masked result",
