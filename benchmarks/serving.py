@@ -151,7 +151,8 @@ def scores(
             kits = stack.enter_context(
                 services(
                     retailers=RETAILERS,
-                    shoppers=SHOPPERS_ASKED,
+                    # A directory has more members than there are factors.
+                    shoppers=SHOPPERS_ASKED + width,
                     factors=width,
                     topology=OWN_KEY,
                     scheme=scheme,

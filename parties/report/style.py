@@ -134,6 +134,7 @@ figcaption { color: var(--muted); font-size: 0.88rem; margin-top: 0.7rem; max-wi
   .tiles div { padding: 0.8rem 0.8rem; }
   .tiles dd { font-size: 1.35rem; }
   th, td { padding-right: 0.8rem; }
+  tbody th { min-width: 7rem; }
   .row { grid-template-columns: 1fr auto; padding: 0.4rem 0; }
   .row .plot { grid-column: 1 / -1; grid-row: 2; }
   .row.axis { padding-top: 0; }

@@ -13,7 +13,7 @@ import pytest
 from benchmarks import serving
 from hecf.he.product.item_model import ItemModel
 
-SMALL = ("--scheme", "clear", "--items", "30", "--factors", "2", "--clients", "2", "--seconds", "1")
+SMALL = ("--scheme", "clear", "--items", "30", "--factors", "9", "--clients", "2", "--seconds", "1")
 
 
 @pytest.fixture(autouse=True)
