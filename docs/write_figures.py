@@ -3,6 +3,7 @@
 Usage: ``python docs/write_figures.py [--check]``. Results are made with
 ``hecf demo --json docs/results/demo.json``, ``hecf bench --json docs/results/bench.json``,
 ``hecf bench growth --json docs/results/growth.json``,
+``python -m benchmarks.network --json docs/results/network.json``,
 ``hecf privacy-utility --json docs/results/privacy-utility.json`` and
 ``hecf bench paillier-encrypt paillier-sum compare-sum compare-gram compare-counts
 compare-similarity compare-score --json docs/results/paillier.json``.
@@ -73,6 +74,21 @@ def bench_figures(results: Mapping[str, Any]) -> str:
         "to other machines. `hecf bench` says what each job is.",
     ]
     return "\n".join(lines)
+
+
+def network_figures(results: Mapping[str, Any]) -> str:
+    """Seconds of the demonstration over shaped networks, as Markdown."""
+    lines = [
+        "| network | to the node | from it | no bound | projected | measured | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for each in results["networks"]:
+        moved = [f"{each['bytes'][way] / 1e6:.0f} MB" for way in ("received", "sent")]
+        spent = [
+            _seconds(each[name]) for name in ("seconds_without", "projected_seconds", "seconds")
+        ]
+        lines.append(f"| {each['name']} | {' | '.join([*moved, *spent])} | {each['ratio']:.2f} |")
+    return "\n".join([*lines, "", _machine(results)])
 
 
 def privacy_figures(results: Mapping[str, Any]) -> str:
@@ -162,6 +178,7 @@ def _seconds(value: float) -> str:
 BLOCKS: Mapping[str, tuple[str, str, Callable[[Mapping[str, Any]], str]]] = {
     "demo": ("README.md", "demo.json", demo_figures),
     "bench": ("README.md", "bench.json", bench_figures),
+    "network": ("README.md", "network.json", network_figures),
     "privacy": ("README.md", "privacy-utility.json", privacy_figures),
     "schemes": ("docs/paillier-or-ckks.md", "paillier.json", scheme_figures),
     "paillier": ("docs/paillier-or-ckks.md", "paillier.json", paillier_figures),

@@ -43,7 +43,7 @@ def with_hostile_names() -> dict[str, Any]:
 
 
 PAGES = {
-    "cost": lambda: report([RESULTS / "bench.json", RESULTS / "growth.json"]),
+    "cost": lambda: report([RESULTS / f"{name}.json" for name in ("bench", "growth", "network")]),
     "demonstration": lambda: render(published("demo.json")),
     "privacy": lambda: render_utility(published("privacy-utility.json")),
     "hostile": lambda: render_bench(with_hostile_names()),
