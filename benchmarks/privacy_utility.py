@@ -61,6 +61,8 @@ class Retailer:
     relevant_total : int64 array, shape (judged,)
     popularity : float
         Recall of the most popular items.
+    visible : csr array, shape (shoppers, items)
+        What it trained on.
     """
 
     embedding: LocalEmbedding
@@ -68,6 +70,7 @@ class Retailer:
     relevant: csr_array
     relevant_total: NDArray[np.int64]
     popularity: float
+    visible: csr_array
 
     @classmethod
     def of(
@@ -85,7 +88,8 @@ class Retailer:
         relevant, total = csr_array(bought[rows]), bought_total[rows]
         popular = np.tile(MostPopular.fit(visible).scores, (rows.size, 1))
         recall = calibrated_recall(top_k(popular, K)[0], relevant, relevant_total=total)
-        return cls(LocalEmbedding.fit(visible, factors), rows, relevant, total, recall)
+        embedding = LocalEmbedding.fit(visible, factors)
+        return cls(embedding, rows, relevant, total, recall, visible)
 
 
 def measure(progress: Callable[[str], None], *, quick: bool = False) -> dict[str, Any]:
@@ -109,11 +113,13 @@ def measure(progress: Callable[[str], None], *, quick: bool = False) -> dict[str
         progress("complete-journey")
         members = complete_journey.members()
         coalitions.append(
-            _measured("Complete Journey", len(members), _complete_journey(members), REPETITIONS)
+            _measured(
+                "Complete Journey", len(members), complete_journey_coalition(members), REPETITIONS
+            )
         )
     for size in sizes:
         progress(f"synthetic, {size} shoppers")
-        coalitions.append(_measured("synthetic", size, _synthetic(size), REPETITIONS))
+        coalitions.append(_measured("synthetic", size, synthetic_coalition(size), REPETITIONS))
     return {
         "machine": machine(),
         "quick": quick,
@@ -203,7 +209,8 @@ def _recall(
     return float(np.mean(recalls))
 
 
-def _complete_journey(members: Sequence[str]) -> dict[str, Retailer]:
+def complete_journey_coalition(members: Sequence[str]) -> dict[str, Retailer]:
+    """Train the retailers of the demonstration, a fifth of the shoppers hidden at each."""
     names = tuple(complete_journey.RETAILERS)
     key = PseudonymKey.generate()
     directory = MemberDirectory.from_members(key, members)
@@ -224,7 +231,8 @@ def _complete_journey(members: Sequence[str]) -> dict[str, Retailer]:
     return found
 
 
-def _synthetic(shoppers: int) -> dict[str, Retailer]:
+def synthetic_coalition(shoppers: int) -> dict[str, Retailer]:
+    """Train four synthetic retailers, every shopper hidden at one of five or at none."""
     coalition = SyntheticCoalition(shoppers)
     # Which shoppers are hidden at which retailer: every shopper at one of five, or at none.
     group = np.arange(shoppers) % round(1 / HIDDEN_FRACTION)

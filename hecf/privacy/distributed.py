@@ -54,11 +54,13 @@ class DistributedNoise:
     colluders: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.deviation < math.inf or min(self.dropouts, self.colluders) < 0:
+        counts = (self.contributors, self.dropouts, self.colluders)
+        whole = all(type(count) is int for count in counts)
+        if not (whole and 0 < self.deviation < math.inf and min(counts) >= 0):
             raise InvalidInput(
                 "distributed noise is out of range",
-                got=(self.deviation, self.dropouts, self.colluders),
-                expected="a positive deviation and no negative number",
+                got=(self.deviation, *counts),
+                expected="a positive deviation, and whole numbers from 0",
             )
         if self.remaining < 1:
             raise InvalidInput(

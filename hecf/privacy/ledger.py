@@ -121,7 +121,7 @@ class Ledger:
     Raises
     ------
     InvalidInput
-        If the entries do not form a chain.
+        If a budget is out of its range, or the entries do not form a chain.
     """
 
     coalition: str
@@ -131,6 +131,15 @@ class Ledger:
     entries: tuple[LedgerEntry, ...] = ()
 
     def __post_init__(self) -> None:
+        counted = type(self.releases) is int and self.releases >= 0
+        budgeted = 0 <= self.epsilon < math.inf and 0 <= self.delta < 1
+        # Epsilon is computed at a delta, so without one no budget would ever be spent.
+        if not counted or not budgeted or (self.epsilon > 0 and self.delta == 0):
+            raise InvalidInput(
+                "the budgets of a ledger are out of range",
+                got=(self.releases, self.epsilon, self.delta),
+                expected="releases and epsilon from 0, and delta below 1, above 0 with an epsilon",
+            )
         previous = self._start
         for number, entry in enumerate(self.entries, 1):
             if entry.number != number or entry.previous != previous:

@@ -64,7 +64,7 @@ class GramPrivacy:
     def __post_init__(self) -> None:
         numbers = (self.epsilon, self.clip, self.noise_multiplier)
         sound = all(0 < number < math.inf for number in numbers) and 0 < self.delta < 1
-        if not sound or self.retailers < 2:
+        if not sound or type(self.retailers) is not int or self.retailers < 2:
             raise ReleaseRefused(
                 "differential privacy is out of range",
                 got=(self.epsilon, self.delta, self.clip, self.noise_multiplier, self.retailers),
@@ -203,6 +203,12 @@ class ReleasePolicy:
 
     def __post_init__(self) -> None:
         least = (self.minimum_shoppers, self.minimum_contributors, self.minimum_rows)
+        counts = (*least, self.top_k, self.statistical_bits, self.releases)
+        # A comparison with NaN is false, so a minimum of NaN would let everything through.
+        if not all(type(count) is int for count in counts):
+            raise ReleaseRefused(
+                "a release policy counts in whole numbers", got=counts, expected="integers"
+            )
         if min(least) < 2 or self.top_k < 1:
             raise ReleaseRefused(
                 "a release policy is too weak",

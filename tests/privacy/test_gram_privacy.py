@@ -168,6 +168,10 @@ def test_weak_promises_are_refused() -> None:
         {"clip": -1.0},
         {"noise_multiplier": math.inf},
         {"retailers": 1},
+        {"retailers": math.nan},
+        {"epsilon": math.nan},
+        {"clip": math.nan},
+        {"noise_multiplier": math.nan},
     ):
         with pytest.raises(ReleaseRefused, match="differential privacy is out of range"):
             private(**change)

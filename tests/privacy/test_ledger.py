@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, replace
+from typing import Any
 
 import dp_accounting
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hecf.errors import InvalidInput, LimitExceeded
@@ -42,6 +43,7 @@ def test_releases_are_counted_by_epoch_and_refused_past_their_limit() -> None:
     assert debited(full, 10, epoch=NEXT_EPOCH).spent(NEXT_EPOCH) == 10
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.05, 50), min_size=1, max_size=6))
 def test_epsilon_is_dp_accountings(multipliers: list[float]) -> None:
     ledger = Ledger(COALITION, 10**6, epsilon=1e6, delta=1e-6)
@@ -65,6 +67,7 @@ def test_epsilon_agrees_with_accountants_of_another_kind() -> None:
     assert spent_epsilon(multipliers[:2], 1e-6) < found - 0.1
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 20), st.floats(1e-9, 1e-3), st.integers(1, 5))
 def test_the_calibrated_noise_spends_exactly_the_budget(
     epsilon: float, delta: float, mechanisms: int
@@ -96,6 +99,26 @@ def test_the_privacy_budget_is_of_all_epochs_together() -> None:
         debited(ledger, 1, multiplier, "03" * 32)
     # A release without a mechanism of its own, such as scores, spends releases only.
     assert debited(ledger, 1).spent(EPOCH) == 2
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"epsilon": math.nan},
+        {"epsilon": -1.0},
+        {"epsilon": math.inf},
+        {"epsilon": 1.0, "delta": 0.0},
+        {"epsilon": 1.0, "delta": math.nan},
+        {"epsilon": 1.0, "delta": 1.0},
+        {"releases": math.nan},
+        {"releases": -1},
+        {"releases": True},
+    ],
+)
+def test_budgets_that_nothing_could_exceed_are_refused(budget: dict[str, float]) -> None:
+    content: dict[str, Any] = {"releases": 10, "epsilon": 1.0, "delta": 1e-6} | budget
+    with pytest.raises(InvalidInput, match="budgets of a ledger are out of range"):
+        Ledger("a" * 64, **content)
 
 
 def test_the_text_comes_back() -> None:

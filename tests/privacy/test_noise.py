@@ -119,6 +119,9 @@ def test_noise_that_would_protect_nobody_is_refused() -> None:
     for deviation in (0.0, math.nan):
         with pytest.raises(InvalidInput, match="out of range"):
             DistributedNoise(deviation, 5)
+    for counts in ({"contributors": math.nan}, {"dropouts": math.nan}, {"colluders": 0.5}):
+        with pytest.raises(InvalidInput, match="out of range"):
+            DistributedNoise(**({"deviation": 2.0, "contributors": 5} | counts))
     plan = sum_plan(NOISE, 3)
     with pytest.raises(InvalidInput, match="no room for noise"):
         NOISE.noisy(plan, np.array([0.0, 2.0, 0.0]), secrets.token_bytes)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,6 +157,25 @@ def test_there_is_no_gate_without_a_policy(policy: object) -> None:
 def test_weak_policies_are_refused(numbers: tuple[int, int]) -> None:
     with pytest.raises(ReleaseRefused, match="too weak"):
         ReleasePolicy(*numbers)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "minimum_shoppers",
+        "top_k",
+        "minimum_contributors",
+        "statistical_bits",
+        "releases",
+        "minimum_rows",
+    ],
+)
+@pytest.mark.parametrize("value", [math.nan, math.inf, 30.0, True, None, "30"])
+def test_policies_that_do_not_count_in_whole_numbers_are_refused(field: str, value: object) -> None:
+    # A comparison with NaN is false: such a minimum would let everything through.
+    content: dict[str, Any] = {"minimum_shoppers": 50, "top_k": 7, field: value}
+    with pytest.raises((ReleaseRefused, TypeError)):
+        ReleasePolicy(**content)
 
 
 def test_normal_samples_are_finite_for_every_byte_string() -> None:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from coalitions import TRANSPORTS, Coalition, embeddings, make_terms
+from coalitions import TRANSPORTS, Coalition, GrpcCoalition, embeddings, make_terms
 from scipy.sparse import csr_array
 
-from hecf.errors import Conflict, InvalidInput, PermissionDenied, UnknownTask
+from hecf.errors import (
+    Conflict,
+    InvalidInput,
+    MalformedMessage,
+    PermissionDenied,
+    Replayed,
+    UnknownTask,
+)
+from hecf.he.plan import LEFT
 from hecf.he.scheme import streaming_scheme
 from hecf.measure import Measurements
 from hecf.models import CrossRetailerRidge, LocalEmbedding
 from hecf.protocol.contribution import bound
-from hecf.protocol.tasks import KEY, SCORES, QueryTask, ScoreTask
+from hecf.protocol.tasks import KEY, MODEL, SCORES, QueryTask, ScoreTask
 from hecf.protocol.terms import OWN_KEY
 from hecf.recipes.own_key import OwnKeyRetailer
 from hecf.recipes.vertical import Recommendations
@@ -155,6 +164,42 @@ def test_a_secret_key_in_place_of_the_public_one_is_refused_and_not_stored(
     with pytest.raises(InvalidInput, match="no such part"):
         coalition.node("birch").contribute(task, KEY, bound(task, KEY, b"x" * 64, ""))
     assert coalition.stored() == 0
+
+
+def test_hostile_keys_and_roles_get_nothing(tmp_path: Path) -> None:
+    coalition = GrpcCoalition(make_terms(topology=OWN_KEY, scheme="ckks"), tmp_path, patience=5.0)
+    task = QueryTask(coalition.terms, "birch", "alder", SHOPPERS, 30)
+    for name in ("alder", "cedar", KEY_HOLDER):
+        with pytest.raises(PermissionDenied):
+            coalition.node(name).declare(task)
+    coalition.node("birch").declare(task)
+    with pytest.raises(Conflict):
+        coalition.node("birch").declare(replace(task, shoppers=150))
+    scheme = streaming_scheme("ckks")
+    secret, public = scheme.generate_keys(task.plan.parameters)
+    querier = scheme.querier(secret, secrets.token_bytes)
+    key = querier.public_key()
+    query = querier.encrypt(task.plan, np.zeros((TERMS.factors, SHOPPERS))).to_bytes()
+    # Of another kind, cut short, too long, and with residues above their primes.
+    for hostile in (query, public, key[:-1], key + b"0", key[:-3] + b"\xff" * 3):
+        with pytest.raises(MalformedMessage):
+            coalition.node("alder").contribute(task, KEY, bound(task, KEY, hostile, ""))
+    for name, what in (("cedar", KEY), ("birch", KEY), ("alder", MODEL), (KEY_HOLDER, LEFT)):
+        with pytest.raises((InvalidInput, PermissionDenied, UnknownTask)):
+            coalition.node(name).contribute(task, what, bound(task, what, key, ""))
+    assert coalition.stored() == 0
+    coalition.node("alder").contribute(task, KEY, bound(task, KEY, key, ""))
+    again = querier.public_key()
+    with pytest.raises(Conflict):
+        coalition.node("alder").contribute(task, KEY, bound(task, KEY, again, ""))
+    other = QueryTask(coalition.terms, "cedar", "alder", SHOPPERS, 30)
+    coalition.node("cedar").declare(other)
+    with pytest.raises(Replayed):
+        coalition.node("alder").contribute(other, KEY, bound(other, KEY, key, ""))
+    for name in ("alder", "cedar"):
+        with pytest.raises((PermissionDenied, UnknownTask)):
+            coalition.node(name).abort_task(task)
+    coalition.close()
 
 
 @pytest.mark.parametrize(
