@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import free_ports
+from processes import free_ports, until
 
 from benchmarks import namespaces, network
 from benchmarks.namespaces import Namespace
@@ -121,3 +121,31 @@ def test_a_link_is_bounded_and_its_namespaces_go(joined: tuple[Namespace, Namesp
     for namespace in joined:
         namespace.close()
         assert not Path(f"/proc/{namespace.pid}").exists()
+
+
+def test_a_namespace_goes_with_a_process_that_is_killed(
+    joined: tuple[Namespace, Namespace],
+) -> None:
+    program = (
+        "from benchmarks.namespaces import Namespace\n"
+        "with Namespace() as made:\n"
+        "    print(made.pid, flush=True)\n"
+        "    input()\n"
+    )
+    maker = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with maker:
+        assert maker.stdout is not None
+        holder = int(maker.stdout.readline())
+        assert Path(f"/proc/{holder}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+        maker.kill()
+    until(lambda: not held(holder), "the namespace goes")
+
+
+def held(holder: int) -> bool:
+    """Whether a process still runs; one that nobody has waited for yet does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{holder}/stat").read_text()
+    except OSError:
+        return False
