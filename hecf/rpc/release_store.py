@@ -110,13 +110,20 @@ class MemoryReleaseStore:
 class SqliteReleaseStore:
     """A durable store in an SQLite file of mode 0600; see :class:`ReleaseStore`.
 
+    Parameters
+    ----------
+    path : Path
+    chunk : int
+        Bytes of a result that are read at once.
+
     Raises
     ------
     ConfigurationError
         If the file cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, chunk: int = CHUNK) -> None:
+        self._chunk = chunk
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection = connect(path, _SCHEMA, FORMAT_VERSION)
 
@@ -152,13 +159,13 @@ class SqliteReleaseStore:
         return Payload.hashed(size, lambda offset: self._pieces(number, offset, size))
 
     def _pieces(self, number: int, offset: int, size: int) -> Iterator[bytes]:
-        for start in range(offset, size, CHUNK):
+        for start in range(offset, size, self._chunk):
             with (
                 self._lock,
                 self._connection.blobopen("releases", "result", number, readonly=True) as blob,
             ):
                 blob.seek(start)
-                piece = blob.read(CHUNK)
+                piece = blob.read(self._chunk)
             yield piece
 
     def keep(self, identifier: str, result: bytes) -> None:

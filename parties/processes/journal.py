@@ -30,7 +30,7 @@ class FileJournal(MutableMapping[str, str]):
         if path.exists():
             try:
                 content = json.loads(read_private(path))
-            except ValueError:
+            except (ValueError, RecursionError):
                 content = None
             if not isinstance(content, dict) or not all(
                 isinstance(value, str) for value in content.values()

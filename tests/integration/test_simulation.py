@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from simulation import faults, world
 from simulation.processes import KILLS, run_with_processes
+from simulation.reader import SlowReader
 from simulation.run import run
 
 from hecf.protocol.computation import Computed
@@ -19,6 +20,7 @@ from hecf.protocol.state import Phase, TaskState
 from hecf.protocol.tasks import Part, Task
 from hecf.rpc import key_holder
 from hecf.rpc.key_holder import KeyHolderService
+from hecf.rpc.release_store import SqliteReleaseStore
 from hecf.rpc.spool import Spool
 
 SCHEDULES = 1000
@@ -34,6 +36,7 @@ def test_a_thousand_schedules_break_nothing() -> None:
     assert outcome.deaths > SCHEDULES / 2
     assert outcome.releases > 2 * SCHEDULES
     assert outcome.broken_uploads > SCHEDULES / 10
+    assert outcome.slow_downloads > 2 * SCHEDULES
 
 
 @pytest.mark.parametrize("seed", range(PROCESS_SCHEDULES))
@@ -76,6 +79,23 @@ def forgetful(tasks: faults.DyingTasks) -> Iterator[Any]:
         pass
 
 
+def in_one_place(self: Any, number: int, offset: int, size: int) -> Iterator[bytes]:
+    """Read on from where any reader was last."""
+    self.place = offset
+    while self.place < size:
+        piece = next(SqliteReleaseStore._pieces(self, number, self.place, size))
+        self.place += len(piece)
+        yield piece
+
+
+def from_the_beginning(self: SlowReader) -> None:
+    begin(self)
+    self._pieces = self._server.release(self._party, self.task).chunks(0)  # type: ignore[union-attr]
+
+
+begin = SlowReader._begin
+
+
 PLANTED: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "contributions are overwritten": (TaskState, "contribute", overwrite),
     "contributions are not bound": (
@@ -84,6 +104,12 @@ PLANTED: dict[str, tuple[Any, str, Callable[..., Any]]] = {
         lambda *arguments: None,
     ),
     "inputs are not compared": (KeyHolderService, "_fetch", trust),
+    "readers share a place": (faults.DyingReleases, "_pieces", in_one_place),
+    "downloads go on in another place": (
+        SlowReader,
+        "_begin",
+        from_the_beginning,
+    ),
     "releases are not kept": (faults.DyingReleases, "keep", lambda *arguments: None),
     "overlapping sums are released": (key_holder, "check_sums", lambda *arguments: None),
     "releases are not debited": (world.World, "_debit", lambda *arguments: None),

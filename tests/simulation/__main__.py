@@ -29,6 +29,7 @@ def main() -> int:
     sys.stdout.write(
         f"{outcome.schedules} schedules from seed {arguments.seed}: {outcome.deaths} deaths, "
         f"{outcome.broken_uploads} broken uploads, {outcome.releases} releases, "
+        f"{outcome.slow_downloads} slow downloads, "
         f"{len(outcome.failures)} broke an invariant\n"
     )
     for seed, problem in outcome.failures[:10]:

@@ -19,6 +19,7 @@ class Outcome:
     deaths: int = 0
     releases: int = 0
     broken_uploads: int = 0
+    slow_downloads: int = 0
     failures: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -37,6 +38,7 @@ def run(schedules: int, first_seed: int = 0, *, stop_early: bool = False) -> Out
         outcome.schedules += 1
         outcome.deaths += schedule.world.deaths
         outcome.broken_uploads += schedule.world.network.cut
+        outcome.slow_downloads += schedule.read
         outcome.releases += len(schedule.released)
         if outcome.failures and stop_early:
             break

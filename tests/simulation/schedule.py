@@ -14,6 +14,7 @@ from hecf.protocol.contribution import bound, digest_of
 from hecf.protocol.released import ReleasedBlocks, ReleasedSum, top_scores_from_bytes
 from hecf.protocol.state import ENDED, OPEN, Phase, TaskState
 from hecf.protocol.tasks import GramTask, ScoreTask, SumTask, Task
+from simulation.reader import SlowReader
 from simulation.world import ITEMS, TASK_SECONDS, TERMS, World, lies, value_of
 
 STEPS = 30
@@ -41,6 +42,7 @@ class Schedule:
         self.world = World(folder, self.random)
         self.accepted: dict[tuple[str, str, str], str] = {}
         self.released: dict[str, bytes] = {}
+        self.read = 0
         self.before: dict[str, TaskState] = {}
         # A retailer that drops out is missing in one task or in all of them.
         gone = {name for name in NAMES if self.random.random() < 0.07}
@@ -162,7 +164,9 @@ class Schedule:
     def _ask(self, task: Task, recipient: str) -> None:
         """Ask for a release, and compare what comes with what came before and with the truth."""
         link = self.world.holder_link(recipient)
-        data: bytes = link._release(task)
+        self._compare(task, link._release(task))
+
+    def _compare(self, task: Task, data: bytes) -> None:
         assert self.released.setdefault(task.identifier, data) == data, "released twice"
         check_truth(task, data)
 
@@ -219,10 +223,29 @@ class Schedule:
         for task in TASKS:
             self._expect_end(task)
         self._check()
+        self._read_slowly()
         # Of any two sums over different retailers the difference would single one out.
         sums = [task for task in TASKS if isinstance(task, SumTask)]
         released = {self._inside(task) for task in sums if task.identifier in self.released}
         assert len(released) <= 1, "overlapping sums were released"
+
+    def _read_slowly(self) -> None:
+        """Let recipients take what is released piece by piece, with everything else in between."""
+        readers = [
+            SlowReader(self.world, task, self.random.choice(task.recipients))
+            for task in TASKS
+            if task.identifier in self.released
+        ]
+        while readers:
+            reader = self.random.choice(readers)
+            data = reader.take()
+            if data is not None:
+                self._compare(reader.task, data)
+                readers.remove(reader)
+                self.read += 1
+            self.random.choices(
+                [self._restart, self._pass_time, self._check, lambda: None], [1, 2, 2, 5]
+            )[0]()
 
     def _expect_end(self, task: Task) -> None:
         if self.world.service.state(task.identifier).open:

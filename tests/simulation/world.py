@@ -104,7 +104,7 @@ class World:
     def start_holder(self) -> None:
         """Start the key holder from what lies on its disk."""
         self.at_holder.left = None
-        self.releases = DyingReleases(self.folder / "releases.sqlite")
+        self.releases = DyingReleases(self.folder / "releases.sqlite", chunk=CHUNK_BYTES)
         self.releases.checkpoints = self.at_holder
         releaser = LocalReleaser(TERMS, self._secret, secrets.token_bytes)
         self._holder = KeyHolderService(
@@ -135,6 +135,11 @@ class World:
     def holder_link(self, name: str) -> Any:
         """The key holder as a party reaches it over the network."""
         return Link(self.network, lambda: self.holder(name))
+
+    @property
+    def holder_service(self) -> KeyHolderService:
+        """The key holder that runs now; one before it is dead."""
+        return self._holder
 
     def attempt(self, action: Callable[[], Any]) -> Any:
         """Act; whoever dies is started again, and the caller learns nothing."""
