@@ -15,6 +15,7 @@ Nothing of another retailer's shoppers is inside a query, and no key holder take
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import MutableMapping
 
 import numpy as np
@@ -53,8 +54,8 @@ class OwnKeyRetailer:
     journal : mutable mapping of str to str, optional
         What was contributed before; see :class:`hecf.recipes.contribution.Contributor`.
     keys : mutable mapping of str to str, optional
-        Secret keys of queries by task, in hexadecimal. One that outlives the process lets it read
-        the answer to a query that it sent before a crash.
+        Secret keys of queries by task, each with a digest. One that outlives the process lets it
+        read the answer to a query that it sent before a crash.
     """
 
     def __init__(
@@ -177,9 +178,9 @@ class OwnKeyRetailer:
         if known is None:
             secret: SecretKey = self._scheme.generate_keys(parameters)[0]
             # Noted before anything is sent under it: an answer without its key is lost.
-            self._keys[task.identifier] = secret.expose().hex()
+            self._keys[task.identifier] = _kept(task, secret.expose())
         else:
-            secret = self._scheme.secret_key(parameters, bytes.fromhex(known))
+            secret = self._scheme.secret_key(parameters, _restored(task, known))
         return self._scheme.querier(secret, self._random)
 
     def _offer(self, embedding: LocalEmbedding, asker: str, shoppers: int) -> QueryTask:
@@ -199,3 +200,26 @@ class OwnKeyRetailer:
                 got=f"shape {embedding.shoppers.shape}",
                 expected=f"{expected[0]} members and {expected[1]} factors",
             )
+
+
+def _kept(task: QueryTask, secret: bytes) -> str:
+    """Write a key with a digest that binds it to its task."""
+    digest = hashlib.sha256(f"hecf query key {task.identifier}".encode() + secret)
+    return f"{digest.hexdigest()} {secret.hex()}"
+
+
+def _restored(task: QueryTask, kept: str) -> bytes:
+    """Read a key back: under another one an answer would decrypt to nonsense, unnoticed.
+
+    Raises
+    ------
+    InvalidInput
+        If it was changed, or is another task's.
+    """
+    try:
+        secret = bytes.fromhex(kept.partition(" ")[2])
+    except ValueError:
+        secret = b""
+    if _kept(task, secret) != kept:
+        raise InvalidInput("the kept key of a query was changed", got=task.name)
+    return secret

@@ -133,6 +133,14 @@ def test_an_asker_that_died_after_its_upload_reads_the_answer_with_the_key_it_ke
     again = retailer(coalition, "alder", journal=dict(journal), keys=dict(keys)).ask(*question)
     np.testing.assert_array_equal(first.items, again.items)
     np.testing.assert_array_equal(first.scores, again.scores)
+    # A key that was changed would decrypt to nonsense; it is noticed, and so is another task's.
+    [(place, kept)] = keys.items()
+    flipped = kept[:-1] + ("0" if kept[-1] != "0" else "1")
+    for changed in ("", "zz", flipped, kept.replace(" ", ""), kept + "00"):
+        with pytest.raises(InvalidInput, match="key of a query was changed"):
+            retailer(coalition, "alder", journal=dict(journal), keys={place: changed}).ask(
+                *question
+            )
     # Without the journal it would send another query under the same task, and is refused.
     with pytest.raises(Conflict):
         retailer(coalition, "alder", keys=dict(keys)).ask(*question)
