@@ -95,7 +95,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     table.add_row(
         "ring",
         f"degree {found['ring_degree']}, {len(found['data_primes'])} data primes, special prime "
-        f"{'of 30 bits' if found['special_prime'] else 'none'}",
+        f"{found['special_prime'] or 'none'}",
     )
     table.add_row(
         "security",

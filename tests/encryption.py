@@ -18,19 +18,19 @@ from hecf.he.ckks import CkksDecryptor
 from hecf.he.keys import SecretKey
 from hecf.he.matrices import EncryptedProduct, PublicKey
 from hecf.he.modular import digits_to_integers
-from hecf.he.parameters import ParameterSet, largest_primes
+from hecf.he.parameters import ParameterSet
 from hecf.he.product.packing import ProductPacking
 from hecf.he.product.plan import GRAM, SCORE, ProductPlan
 from hecf.he.scheme import Decryptor, Encryptor, Evaluator, scheme_by_name
 from hecf.he.similarity.plan import SECRET_KEY, SimilarityPlan
 
 PARAMETERS = ParameterSet.with_data_primes(4096, 3)
-"""The parameter set of the shared key pair: 102 of 106 bits."""
+"""The parameter set of the shared key pair: 96 of 106 bits."""
 
 OWN = ParameterSet.with_data_primes(2048, 2, special=False, bits=23)
 """The parameter set of small similarities under one's own key."""
 
-SMALLEST = ParameterSet(2048, largest_primes(2048, 24, 1), largest_primes(2048, 29, 1)[0])
+SMALLEST = ParameterSet.with_data_primes(2048, 1)
 """One data prime in the smallest ring that has room for it: short messages for mutation tests."""
 
 

@@ -1,14 +1,15 @@
 """The key side of CKKS: key generation, encryption of matrices, decryption of products.
 
-SEAL draws the keys and the encryptions of zero and decrypts; packing, scaling and the exact
-recombination of residues are hecf's, in integers, so the worst-case bounds of a plan hold.
+SEAL draws the keys and decrypts; encryption, packing, scaling and the exact recombination of
+residues are hecf's, in integers, so the worst-case bounds of a plan hold.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,7 @@ from hecf.he.similarity.plan import PUBLIC_KEY, SimilarityPlan, check_encryption
 from hecf.he.similarity.scores import Panel
 from hecf.he.streams import MEMORY, cut, stripes_within
 from hecf.he.summation.plan import SumPlan
+from hecf.he.zeros import PublicZeros, ZeroEncryptions
 
 
 def generate_keys(parameters: ParameterSet) -> tuple[SecretKey, PublicKey]:
@@ -61,35 +63,6 @@ class EncodedMatrix(Generic[P]):
     first: int = 0
 
 
-class ZeroEncryptions(Protocol):
-    """Where the fresh encryptions of zero come from to which an encryptor adds its messages."""
-
-    def draw(self, count: int, level: int) -> Words:
-        """Encrypt zero `count` times: uint32 NTT values (count, 2, level, N), each used once."""
-        ...
-
-
-class SealZeros:
-    """Encryptions of zero by SEAL, one after another in the calling process.
-
-    Parameters
-    ----------
-    public_key : PublicKey
-        Parsed and checked; see :class:`hecf.he.matrices.PublicKey`.
-    """
-
-    def __init__(self, public_key: PublicKey) -> None:
-        self._degree = public_key.parameters.ring_degree
-        self._encryptor = SealContext(public_key.parameters).encryptor(public_key.words)
-
-    def draw(self, count: int, level: int) -> Words:
-        """Encrypt zero; see :class:`ZeroEncryptions`."""
-        words = np.empty((count, 2, level, self._degree), dtype=np.uint32)
-        for index in range(count):
-            words[index] = self._encryptor.encrypt_zero(level)
-        return words
-
-
 class CkksEncryptor:
     """Encrypts matrices under a public key.
 
@@ -98,12 +71,13 @@ class CkksEncryptor:
     public_key : PublicKey
         Parsed and checked; see :class:`hecf.he.matrices.PublicKey`.
     zeros : ZeroEncryptions, optional
-        Encryptions of zero under that key; by default SEAL draws them here.
+        Encryptions of zero under that key; by default they are drawn here, from the system's
+        generator.
     """
 
     def __init__(self, public_key: PublicKey, zeros: ZeroEncryptions | None = None) -> None:
         self._parameters = public_key.parameters
-        self._zeros = SealZeros(public_key) if zeros is None else zeros
+        self._zeros = zeros or PublicZeros(public_key, secrets.token_bytes)
 
     def encode(self, plan: P, side: str, matrix: Float, first: int = 0) -> EncodedMatrix[P]:
         """Scale an operand to integers and lay it out in polynomials.

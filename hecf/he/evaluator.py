@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hecf.errors import Mismatch
-from hecf.he import kernels, ntt, sampling
+from hecf.he import kernels, ntt
 from hecf.he.accumulators import GramAccumulator
 from hecf.he.blinding import BlindedProduct, MaskSeed, check_room, flooding_added, masked
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct, PublicKey
-from hecf.he.modular import Float, Words, centre, reduce_centred, to_words
+from hecf.he.modular import Float, Words, centre, to_words
 from hecf.he.plan import LEFT, OperandPlan, check_parameters
 from hecf.he.product.plan import (
     GRAM,
@@ -41,6 +41,7 @@ from hecf.he.similarity.matrices import EncryptedRows, EncryptedTile
 from hecf.he.streams import MEMORY
 from hecf.he.summation.addition import CkksSumAccumulator
 from hecf.he.summation.plan import SumPlan
+from hecf.he.zeros import PublicZeros
 
 CONCEAL_BATCH = 16
 """Results that are concealed at once: bounds memory."""
@@ -59,6 +60,7 @@ class CkksEvaluator:
     def __init__(self, public_key: PublicKey, random: RandomBytes) -> None:
         self._public_key = public_key
         self._random = random
+        self._zeros = PublicZeros(public_key, random)
 
     def gram(self, left: EncryptedMatrix, right: EncryptedMatrix) -> EncryptedProduct:
         """Compute ``A' B`` of two whole encrypted matrices.
@@ -277,32 +279,15 @@ class CkksEvaluator:
         tail = flat[:, 1:].copy()
         for start in range(0, len(flat), CONCEAL_BATCH):
             batch = slice(start, start + CONCEAL_BATCH)
-            zero = self._encryption_of_zero(primes, len(flat[batch]))
-            pair = [_reduce(_centre(flat[batch, i], primes) + zero[i], primes) for i in (0, 1)]
-            coefficients = ntt.inverse(primes, pair[0])[..., plan.packing.positions]
-            constant[batch] = _words(coefficients, primes)
-            tail[batch, 0] = _words(pair[1], primes)
+            zero = self._zeros.draw_undivided(len(flat[batch]), len(primes))
+            pair = kernels.add([flat[batch, :2], zero], primes)
+            coefficients = ntt.inverse(primes, _centre(pair[:, 0], primes))
+            constant[batch] = _words(coefficients[..., plan.packing.positions], primes)
+            tail[batch, 0] = pair[:, 1]
         groups = product.shape[:2]
         return constant.reshape(*groups, *constant.shape[1:]), tail.reshape(
             *groups, *tail.shape[1:]
         )
-
-    def _encryption_of_zero(self, primes: tuple[int, ...], count: int) -> tuple[Float, Float]:
-        """Fresh ``(b u + e_1, a u + e_2)`` as centred NTT values, each (count, L, N)."""
-        degree = self._public_key.parameters.ring_degree
-        key = _centre(self._public_key.words[:, : len(primes)].astype(np.uint32), primes)
-        small = [
-            sampling.ternary((count, 1, degree), self._random),
-            sampling.centred_binomial((count, 1, degree), self._random),
-            sampling.centred_binomial((count, 1, degree), self._random),
-        ]
-        every = (count, len(primes), degree)
-        ephemeral, *errors = (ntt.forward(primes, np.broadcast_to(s, every)) for s in small)
-        first, second = (
-            _reduce(_reduce(ephemeral * half, primes) + error, primes)
-            for half, error in zip(key, errors, strict=True)
-        )
-        return first, second
 
     def _plan(self, operation: str, operand: EncryptedMatrix, side: str) -> ProductPlan:
         """Check an operand and return its plan."""
@@ -331,10 +316,3 @@ def _words(centred: NDArray[np.float64], primes: tuple[int, ...]) -> Words:
     for index, prime in enumerate(primes):
         out[..., index, :] = to_words(centred[..., index, :], prime)
     return out
-
-
-def _reduce(values: Float, primes: tuple[int, ...]) -> Float:
-    """Centred residues of exact float64 integers of shape (count, L, N)."""
-    for index, prime in enumerate(primes):
-        values[:, index] = reduce_centred(values[:, index].copy(), prime)
-    return values

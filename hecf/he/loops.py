@@ -333,7 +333,7 @@ def transform(
         prime,
     )
     status = _library().hecf_ntt(
-        ctypes.byref(job), _Size(len(values)), ctypes.c_int(back), _Size(threads(16 * values.size))
+        ctypes.byref(job), _Size(len(values)), ctypes.c_int(back), _Size(threads(4 * values.size))
     )
     _check(status)
     return out

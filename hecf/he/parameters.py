@@ -18,9 +18,9 @@ MODULUS_BITS_128 = {1024: 26, 2048: 53, 4096: 106, 8192: 214, 16384: 430, 32768:
 """Largest modulus in bits for 128-bit security, by ring degree."""
 
 DATA_PRIME_BITS = 24
-"""Data primes stay below this many bits so that float64 matrix products are exact."""
+"""Primes stay below this many bits so that float64 matrix products are exact."""
 
-SPECIAL_PRIME_BITS = 30
+SPECIAL_PRIME_BITS = 24
 """Size of the last prime, which encryption divides away together with its noise."""
 
 ERROR_BOUND = 21
@@ -38,8 +38,8 @@ class ParameterSet:
     primes : tuple of int
         Data primes, each below ``2**24`` and 1 modulo 2N.
     special_prime : int or None
-        Prime of at most 60 bits, 1 modulo 2N, which public-key encryption divides away together
-        with most of its noise. Secret-key encryption does without.
+        Another such prime, which public-key encryption divides away together with most of its
+        noise. Secret-key encryption does without.
 
     Raises
     ------
@@ -69,19 +69,13 @@ class ParameterSet:
                     got=prime,
                     expected=f"a prime that is 1 modulo {2 * self.ring_degree}",
                 )
-        for prime in self.primes:
+        for prime in self.chain:
             if prime.bit_length() > DATA_PRIME_BITS:
                 raise ParameterError(
-                    "a data prime is too large for exact float64 products",
+                    "a prime is too large for exact float64 products",
                     got=f"{prime.bit_length()} bits",
                     expected=f"at most {DATA_PRIME_BITS}",
                 )
-        if self.special_prime is not None and self.special_prime.bit_length() > 60:
-            raise ParameterError(
-                "the special prime is too large",
-                got=f"{self.special_prime.bit_length()} bits",
-                expected="at most 60",
-            )
         if self.modulus_bits > MODULUS_BITS_128[self.ring_degree]:
             raise ParameterError(
                 f"the modulus is too large for 128-bit security at ring degree {self.ring_degree}",
@@ -101,11 +95,11 @@ class ParameterSet:
         """Choose the `count` largest data primes below ``2**bits``, and perhaps a special prime."""
         if ring_degree not in MODULUS_BITS_128:
             return cls(ring_degree, (), None)
-        return cls(
-            ring_degree,
-            largest_primes(ring_degree, bits, count),
-            largest_primes(ring_degree, SPECIAL_PRIME_BITS, 1)[0] if special else None,
-        )
+        primes = largest_primes(ring_degree, bits, count)
+        if not special:
+            return cls(ring_degree, primes, None)
+        candidates = largest_primes(ring_degree, SPECIAL_PRIME_BITS, count + 1)
+        return cls(ring_degree, primes, next(p for p in candidates if p not in primes))
 
     @property
     def modulus_bits(self) -> int:

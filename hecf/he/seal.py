@@ -1,4 +1,4 @@
-"""The one module that knows TenSEAL: keys, encryption and decryption by Microsoft SEAL.
+"""The one module that knows TenSEAL: keys and decryption by Microsoft SEAL.
 
 SEAL reads and writes files only, so bytes pass through a memory-backed file that no other process
 can name. Its loader is not safe on hostile bytes; therefore nothing that came from another party
@@ -53,7 +53,7 @@ class SealContext:
             raise ParameterError(
                 "SEAL refuses the parameters", got=self._context.parameters_error_message()
             )
-        # Any modulus gives the same order; the special prime is too large for a Transform.
+        # Any modulus gives the same order.
         self._order = self._transform.seal_order
         self._back = np.argsort(self._order)
 
@@ -83,15 +83,6 @@ class SealContext:
         prime = self.parameters.primes[0]
         values = centre(self._from_seal(words[0]).astype(np.uint32), prime)
         return self._transform.inverse(values).astype(np.int8)
-
-    def encryptor(self, public_words: Words64) -> SealEncryptor:
-        """Return an encryptor for a checked public key of shape (2, L + 1, N)."""
-        template = sealapi.PublicKey()
-        sealapi.KeyGenerator(self._context).create_public_key(template)
-        composed = self._compose(_body(_saved(template.save)), public_words, scale=1.0)
-        key = sealapi.PublicKey()
-        _load(lambda path: key.load(self._context, path), composed)
-        return SealEncryptor(self, sealapi.Encryptor(self._context, key))
 
     def decryptor(self, secret: bytes) -> SealDecryptor:
         """Return a decryptor for a secret key of this process's own keeping."""
@@ -139,21 +130,6 @@ class SealContext:
 
     def _from_seal(self, words: Words64) -> Words64:
         return np.ascontiguousarray(words[..., self._back])
-
-
-class SealEncryptor:
-    """Public-key encryptions of zero; the caller adds its message to c_0."""
-
-    def __init__(self, context: SealContext, encryptor: Any) -> None:
-        self._context = context
-        self._encryptor = encryptor
-
-    def encrypt_zero(self, level: int) -> NDArray[np.uint32]:
-        """Encrypt zero, once: uint32 NTT values of shape (2, level, N)."""
-        ciphertext = sealapi.Ciphertext()
-        self._encryptor.encrypt_zero(self._context.level_identifier(level), ciphertext)
-        words = self._context._ciphertext_words(_saved(ciphertext.save))
-        return words.astype(np.uint32)
 
 
 class SealDecryptor:

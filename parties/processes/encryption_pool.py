@@ -1,4 +1,4 @@
-"""Encryptions of zero in worker processes, because SEAL holds Python's lock while it encrypts.
+"""Encryptions of zero in worker processes, a core each.
 
 The workers get the public key and nothing else: the messages, which are a retailer's secrets, are
 added to the encryptions of zero in the party's own process.
@@ -7,22 +7,23 @@ added to the encryptions of zero in the party's own process.
 from __future__ import annotations
 
 import json
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from hecf.errors import ConfigurationError, InternalFailure
-from hecf.he.ckks import SealZeros
 from hecf.he.matrices import PublicKey
 from hecf.he.messages import check_residues, pack_words, unpack_words
 from hecf.he.modular import Words
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import WORD_BYTES
+from hecf.he.zeros import PublicZeros
 from parties.system.worker import Handler, Job, Worker, WorkerLimits
 
 
 class EncryptionPool:
-    """Draws encryptions of zero in several processes; see :class:`hecf.he.ckks.ZeroEncryptions`.
+    """Draws encryptions of zero in several processes; see :class:`hecf.he.zeros.ZeroEncryptions`.
 
     Parameters
     ----------
@@ -92,7 +93,8 @@ def _described(parameters: ParameterSet) -> str:
 def _drawing(described: str, public_key: str) -> Handler:
     degree, primes, special = json.loads(described)
     parameters = ParameterSet(degree, tuple(primes), special)
-    zeros = SealZeros(PublicKey.from_bytes(parameters, bytes.fromhex(public_key)))
+    key = PublicKey.from_bytes(parameters, bytes.fromhex(public_key))
+    zeros = PublicZeros(key, secrets.token_bytes)
 
     def handle(job: Job) -> Job:
         return Job({}, pack_words(zeros.draw(job.fields["count"], job.fields["level"])))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import secrets
+
 import numpy as np
 import pytest
 import tenseal.sealapi as sealapi
@@ -12,6 +14,7 @@ from hecf.he import kernels
 from hecf.he.modular import exact_terms
 from hecf.he.parameters import largest_primes
 from hecf.he.seal import SealContext, _saved
+from hecf.he.zeros import PublicZeros
 
 PRIMES = PARAMETERS.primes
 
@@ -104,13 +107,13 @@ def test_a_small_prime_needs_no_chunks_and_is_exact() -> None:
 def test_the_kernel_computes_what_seals_evaluator_computes() -> None:
     secret, public = keys_for(PARAMETERS)
     context = SealContext(PARAMETERS)
-    encryptor = context.encryptor(public.words)
+    zeros = PublicZeros(public, secrets.token_bytes)
     random = np.random.default_rng(6)
     shape = (2, 3, 2, 3, 4096)
     left, right = np.empty(shape, dtype=np.uint32), np.empty(shape, dtype=np.uint32)
     for operand in (left, right):
         for group, block in np.ndindex(2, 3):
-            operand[group, block] = encryptor.encrypt_zero(3)
+            operand[group, block] = zeros.draw(1, 3)[0]
         message = random_words(random, (2, 3, 3, 4096), PRIMES)
         operand[:, :, 0] = kernels.add([operand[:, :, 0], message], PRIMES)
     out = kernels.multiply(left, right, PRIMES)

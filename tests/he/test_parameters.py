@@ -18,6 +18,8 @@ from hecf.he.parameters import (
 )
 from hecf.he.seal import SealContext
 
+FIVE = largest_primes(4096, 24, 5)
+
 
 def trial_division(candidate: int) -> bool:
     return candidate > 1 and all(candidate % d for d in range(2, math.isqrt(candidate) + 1))
@@ -25,10 +27,10 @@ def trial_division(candidate: int) -> bool:
 
 def chain_of(bits: int, degree: int) -> tuple[tuple[int, ...], int]:
     """Data primes and a special prime whose product has exactly that many bits."""
-    data = largest_primes(degree, 24, 7)
+    data = largest_primes(degree, 24, 6) + largest_primes(degree, 18, 3)
     special = ((1 << bits) - 1) // math.prod(data)
     special -= (special - 1) % (2 * degree)
-    while not is_prime(special):
+    while not is_prime(special) or special in data:
         special -= 2 * degree
     assert (math.prod(data) * special).bit_length() == bits
     return data, special
@@ -50,7 +52,7 @@ def test_a_modulus_that_seal_accepts_and_the_guidelines_do_not_is_refused(bits: 
 
 
 def test_the_largest_modulus_of_the_guidelines_is_accepted() -> None:
-    primes, special = chain_of(214, 8192)
+    primes, special = largest_primes(8192, 24, 8), largest_primes(8192, 22, 1)[0]
     parameters = ParameterSet(8192, primes, special)
     assert parameters.modulus_bits == 214
     assert parameters.security_bits == 128
@@ -79,8 +81,9 @@ def test_the_table_is_the_guidelines() -> None:
         (4096, (1,), PARAMETERS.special_prime, "a modulus is unsuitable"),
         (4096, (-8191,), PARAMETERS.special_prime, "a modulus is unsuitable"),
         (4096, largest_primes(4096, 25, 1), PARAMETERS.special_prime, "too large for exact"),
-        (4096, PARAMETERS.primes[:1], largest_primes(4096, 61, 1)[0], "special prime is too large"),
-        (4096, PARAMETERS.primes, largest_primes(4096, 40, 1)[0], "too large for 128-bit"),
+        (4096, PARAMETERS.primes[:1], largest_primes(4096, 25, 1)[0], "too large for exact"),
+        (4096, FIVE[:4], PARAMETERS.special_prime, "must differ"),
+        (4096, FIVE[:4], FIVE[4], "too large for 128-bit"),
     ],
 )
 def test_unsuitable_literals_are_refused(
@@ -128,13 +131,13 @@ def test_the_largest_primes_are_the_largest() -> None:
 
 
 def test_the_fingerprint_changes_with_every_field() -> None:
-    other = ParameterSet(8192, largest_primes(8192, 24, 3), largest_primes(8192, 30, 1)[0])
+    other = ParameterSet(8192, largest_primes(8192, 24, 3), largest_primes(8192, 24, 4)[3])
     sets = [
         PARAMETERS,
         ParameterSet(8192, other.primes, other.special_prime),
         replace(PARAMETERS, primes=PARAMETERS.primes[:2]),
         replace(PARAMETERS, primes=PARAMETERS.primes[::-1]),
-        replace(PARAMETERS, special_prime=largest_primes(4096, 30, 2)[1]),
+        replace(PARAMETERS, special_prime=largest_primes(4096, 24, 5)[4]),
     ]
     assert len({each.fingerprint for each in sets}) == len(sets)
     assert ParameterSet.with_data_primes(4096, 3).fingerprint == PARAMETERS.fingerprint
@@ -146,7 +149,7 @@ def test_noise_bounds_are_the_worst_case_of_the_encryption() -> None:
     worst = ERROR_BOUND * n + ERROR_BOUND + ERROR_BOUND * n
     assert PARAMETERS.zero_noise_bound == worst
     assert PARAMETERS.fresh_noise_bound >= worst / PARAMETERS.special_prime + (n + 1) / 2
-    # SEAL encrypts at a lower level by dividing by the next data prime, however small it is.
+    # A lower level is encrypted by dividing by the next data prime, however small it is.
     small = largest_primes(n, 17, 1)[0]
     chain = ParameterSet(n, (PARAMETERS.primes[0], small), PARAMETERS.special_prime)
     assert chain.fresh_noise_bound >= worst / small + (n + 1) / 2

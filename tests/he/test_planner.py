@@ -306,7 +306,7 @@ def test_a_score_plan_that_could_overflow_cannot_be_made(changes: dict[str, Any]
 
 def test_the_fingerprint_changes_with_every_field() -> None:
     for plan in (gram_plan(), score_plan()):
-        other = PARAMETERS.primes[0:1] + largest_primes(4096, 24, 4)[2:]
+        other = PARAMETERS.primes[:2] + largest_primes(4096, 24, 5)[4:]
         changes: dict[str, Any] = {
             "scheme": "clear",
             "inner": plan.inner + 1,

@@ -26,7 +26,7 @@ from hecf.errors import (
 )
 from hecf.he import ckks
 from hecf.he.clear import ClearDecryptor, ClearEncryptor, ClearEvaluator
-from hecf.he.parameters import ParameterSet, largest_primes
+from hecf.he.parameters import ParameterSet
 from hecf.he.plan import LEFT, RIGHT
 from hecf.he.similarity.decryptor import SimilarityDecryptor
 from hecf.he.similarity.plan import PUBLIC_KEY, SECRET_KEY, normalise_rows
@@ -121,7 +121,7 @@ def test_public_key_encryption() -> None:
 @pytest.mark.parametrize("encryption", [SECRET_KEY, PUBLIC_KEY])
 def test_a_column_opens_to_its_row_and_small_noise(encryption: str) -> None:
     """Schoolbook decryption of single columns, with integers only."""
-    parameters = ParameterSet(2048, largest_primes(2048, 24, 1), largest_primes(2048, 29, 1)[0])
+    parameters = ParameterSet.with_data_primes(2048, 1)
     plan = similarity_plan(
         parameters=parameters,
         level=1,

@@ -253,7 +253,8 @@ def test_a_concealed_result_holds_the_agreed_coefficients_only(
 def test_the_nodes_encryptions_of_zero_are_fresh_and_within_their_bound(
     evaluator: CkksEvaluator, secret_values: np.ndarray
 ) -> None:
-    first, second = evaluator._encryption_of_zero(PRIMES, 4)
+    words = evaluator._zeros.draw_undivided(4, len(PRIMES))
+    first, second = words[:, 0], words[:, 1]
     noise = []
     for i in range(4):
         values = np.empty((len(PRIMES), DEGREE), dtype=np.int64)
@@ -270,7 +271,7 @@ def test_the_nodes_encryptions_of_zero_are_fresh_and_within_their_bound(
     # differences of results would not be concealed.
     for index, prime in enumerate(PRIMES):
         for i, j in ((0, 1), (2, 3), (0, 3)):
-            difference = (second[i] - second[j]).astype(np.int64)
+            difference = second[i].astype(np.int64) - second[j]
             assert uniformity(coefficients(difference)[index], prime) > 1e-6
         # Positive control: that difference.
         small = np.random.default_rng(13).binomial(42, 0.5, DEGREE) - 21
