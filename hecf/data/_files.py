@@ -69,7 +69,10 @@ def _parquet(file: Path, columns: ColumnNames, rows: int) -> Iterator[Any]:
     try:
         with parquet.ParquetFile(file) as source:
             chosen = columns.present_in(list(source.schema_arrow.names))
-            yield from source.iter_batches(batch_size=rows, columns=list(chosen.values()))
+            names = list(chosen.values())
+            # Asked for all row groups at once, the reader fetches the whole file beforehand.
+            for group in range(source.num_row_groups):
+                yield from source.iter_batches(batch_size=rows, row_groups=[group], columns=names)
     except (arrow.ArrowException, OSError, UnicodeDecodeError):
         # The reader's own message can quote values, which must not leave this place.
         raise InvalidInput(f"{file.name!r} cannot be read as Parquet") from None

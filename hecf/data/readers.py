@@ -66,6 +66,8 @@ def stream_interactions(
 ) -> Iterator[InteractionTable]:
     """Read interactions part by part, so that the file may be larger than memory.
 
+    Of Parquet, a row group is held at a time.
+
     Parameters
     ----------
     path : path

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 from scipy.sparse import csr_array, csr_matrix
 
@@ -56,6 +57,23 @@ def test_streamed_file_equals_a_pandas_pivot(tmp_path, suffix, rows) -> None:
     assert matrix.item_ids == tuple(expected.columns)
     np.testing.assert_array_equal(matrix.counts.toarray(), expected.to_numpy())
     assert matrix.counts.nnz == np.count_nonzero(expected.to_numpy())
+
+
+def test_a_streamed_parquet_file_is_fetched_by_row_groups(tmp_path) -> None:
+    path, groups = tmp_path / "log.parquet", 40
+    long = [f"a-loyalty-card-of-many-letters-{number:032}" for number in range(4000)]
+    table = pa.table({"user_id": long, "item_id": long})
+    with pq.ParquetWriter(path, table.schema, use_dictionary=False, compression="none") as writer:
+        for _ in range(groups):
+            writer.write_table(table)
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in stream_interactions(path, rows=1000)]
+    assert len(held) == 4 * groups
+    assert max(held) < path.stat().st_size / 8
+    # Arrow counts what is held: a whole file is.
+    whole = pq.read_table(path)
+    assert pa.total_allocated_bytes() - before > path.stat().st_size / 2
+    assert len(whole) == 4000 * groups
 
 
 def test_a_streamed_file_may_be_larger_than_the_memory_used(tmp_path, monkeypatch) -> None:
