@@ -180,7 +180,7 @@ def write_ranking(
     )
 
 
-def write_table(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+def write_table(path: Path, columns: Mapping[str, NDArray[Any] | list[Any]]) -> None:
     """Write columns as Parquet or CSV, by the file's extension.
 
     Raises

@@ -78,6 +78,11 @@ def test_fit_recommend_and_similar(files) -> None:
         assert len(json.loads((files / "best.json").read_text())) == len(found)
     call("similar", "--model", path, "--item", "i03", "-n", 4, "--json", files / "similar.json")
     rows = json.loads((files / "similar.json").read_text())
+    call("similar", "--model", path, "--item", "i03", "-n", 4, "--out", files / "similar.csv")
+    written = pd.read_csv(files / "similar.csv")
+    assert list(written.columns) == ["item_id", "score", "rank"]
+    for row, expected in zip(written.to_dict("records"), rows, strict=True):
+        assert row == pytest.approx(expected)
     best = twin.similar_items(pooled.item_columns["i03"], N=4)[0]
     assert [row["item_id"] for row in rows] == [pooled.item_ids[index] for index in best]
 
