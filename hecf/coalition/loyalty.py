@@ -43,7 +43,7 @@ class LoyaltyCoalition:
     scheme : {"ckks", "clear"}
         ``clear`` does not encrypt; it is the twin to compare with.
     factors : int
-        Columns d of each retailer's embedding.
+        Columns d of each retailer's embedding, of which a model may use fewer.
     top_k : int
         Items released for a shopper.
 

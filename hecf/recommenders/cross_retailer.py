@@ -31,7 +31,8 @@ class CrossRetailer(FactorRecommender):
     Parameters
     ----------
     factors : int, optional
-        How many columns of each retailer's embedding the regression uses.
+        How many columns of each retailer's embedding the regression uses; alone, how many there
+        are, at most 32 unless given.
     weighting : {"binary", "log1p"}, optional
         Weights of the counts.
     ridge, decay : float, optional
