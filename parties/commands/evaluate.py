@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -60,9 +61,9 @@ def evaluate(
 
 
 def _show(models: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    table = Table(
-        "shoppers", "model", "recall", "calibrated", "precision", "MAP", "NDCG", "hit rate"
-    )
+    heads = ("shoppers", "model", "recall", "calibrated", "precision", "MAP", "NDCG", "hits")
+    # Without borders the figures fit into a terminal of 80 columns.
+    table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     names = ("recall", "calibrated_recall", "precision", "average_precision", "ndcg", "hit_rate")
     for group in next(iter(models.values())):
         for model, groups in models.items():
