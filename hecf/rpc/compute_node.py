@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from hecf.errors import (
-    Conflict,
     InvalidInput,
     PermissionDenied,
     Replayed,
@@ -26,7 +25,7 @@ from hecf.he.scheme import scheme_by_name
 from hecf.he.streams import MEMORY
 from hecf.measure import Measurements
 from hecf.protocol.computation import Masked, is_blinded
-from hecf.protocol.contribution import Declared, key_fingerprint, key_of
+from hecf.protocol.contribution import Declared
 from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import (
     MODEL,
@@ -40,12 +39,13 @@ from hecf.protocol.tasks import (
 from hecf.protocol.terms import Terms
 from hecf.rpc.computing import Computer
 from hecf.rpc.identity import RETAILER, Party
+from hecf.rpc.node_tasks import NodeTasks
 from hecf.rpc.payload import StoredResult
-from hecf.rpc.receiving import Keys, Receiver
+from hecf.rpc.receiving import Receiver
 from hecf.rpc.spool import Arriving, Spool
 from hecf.rpc.store import BlockStore
 from hecf.rpc.task_store import MemoryTaskStore, Tasks, TaskStore
-from hecf.rpc.waiting import Active, Board, always
+from hecf.rpc.waiting import Active, always
 
 TASK_SECONDS = 7 * 24 * 3600.0
 """How long a task takes contributions, unless told otherwise."""
@@ -97,27 +97,15 @@ class ComputeNodeService:
         self._store = store
         self._computer = computer
         self._receiver = Receiver(self._scheme, spool, memory)
-        self._board = Board(patience_seconds)
-        self._tasks = tasks or MemoryTaskStore()
-        self._task_seconds = task_seconds
-        self._clock = clock
+        self._tasks = NodeTasks(tasks or MemoryTaskStore(), patience_seconds, task_seconds, clock)
         self._computing = threading.Lock()
         # Two encryptions are never the same, so equal ciphertexts are copies; operands in clear
         # may well be equal.
         self._copies_show = terms.scheme != "clear"
         self.received: dict[str, int] = {}
-        with self._tasks.change() as known:
-            implied = [GramTask(terms)] if has_gram_task(terms) else []
-            for task in implied:
-                if known.get(task.identifier) is None:
-                    known.put(TaskState(task, clock() + task_seconds))
-            blocks = {
-                digest
-                for state in known.all()
-                for digest in (*state.contributions.values(), *state.results.values())
-            }
+        implied = [GramTask(terms)] if has_gram_task(terms) else []
         # What a crash left behind was never acknowledged, so nobody misses it.
-        store.keep(blocks)
+        store.keep(self._tasks.begin(implied))
 
     def publish_key(self, party: Party, public_key: bytes) -> None:
         """Take the coalition's public key, or the one that replaces it.
@@ -132,15 +120,7 @@ class ComputeNodeService:
             If it was replaced before.
         """
         self._scheme.check_public_key(self._parameters, public_key)
-        key = key_fingerprint(public_key)
-        with self._board.change(), self._tasks.change() as tasks:
-            if tasks.public_key() == public_key:
-                return
-            if key in tasks.replaced_keys():
-                raise Replayed("this public key was replaced by another", got=key[:16])
-            tasks.put_public_key(public_key)
-            for state in tasks.all():
-                tasks.put(state.under(key_of(state.task, public_key), self._deadline))
+        self._tasks.replace_key(public_key)
 
     def join(self, party: Party) -> None:
         """Note that a party has the same terms, and with them knows the Gram task."""
@@ -163,12 +143,7 @@ class ComputeNodeService:
             raise InvalidInput("the terms define this task; it is not declared", got=task.name)
         if party.name != task.declarer:
             raise PermissionDenied("only its declarer declares a task", expected=task.declarer)
-        with self._board.change(), self._tasks.change() as tasks:
-            known = tasks.named(task.name)
-            if known is None:
-                tasks.put(TaskState(task, self._deadline).join(party.name))
-            elif known.task != task:
-                raise Conflict("another task of this name was declared", got=task.name)
+        self._tasks.declare(task, party.name)
 
     def await_task(self, party: Party, name: str, active: Active = always) -> Task:
         """Wait until a task of a name has been declared.
@@ -183,17 +158,9 @@ class ComputeNodeService:
         declarer = name.partition("/")[2].partition("/")[0]
         if declarer not in self.terms.retailers:
             raise UnknownTask("no such task")
-        found: list[TaskState] = []
-
-        def declared() -> bool:
-            with self._tasks.change() as tasks:
-                state = tasks.named(name)
-            found.extend([state] if state and _concerns(party, state.task) else [])
-            return bool(found)
-
-        self._board.wait(declared, lambda: declarer, active)
-        self._note(found[0].task.identifier, party)
-        return found[0].task
+        task = self._tasks.await_declared(name, declarer, partial(_concerns, party), active)
+        self._note(task.identifier, party)
+        return task
 
     def contribute(
         self,
@@ -243,9 +210,8 @@ class ComputeNodeService:
         state = self._seen(party, identifier)
         if state.contribute(part, declared.digest) is state:
             return False
-        with self._tasks.change() as tasks:
-            keys = _keys(tasks, state.task)
-        record = partial(self._record, identifier, part, keys.present)
+        keys = self._tasks.keys(state.task)
+        record = partial(self._record, state.task, part, keys.present)
         try:
             return self._receiver.take(state.task, part, declared, offset, chunks, keys, record)
         except Unavailable:
@@ -319,11 +285,11 @@ class ComputeNodeService:
         if not _decrypts(party, self.task(party, identifier)):
             raise UnknownTask("no such task")
         # Whoever asks has not released it: what it can no longer decrypt is collected again.
-        self._renew(identifier)
+        self._tasks.renew(identifier)
         state = self._result(identifier, result, active)
         skip = SEED_BYTES if is_blinded(state.task) else 0
         payload = self._store.payload(state.results[result], skip)
-        self._change(identifier, lambda current: current.hand_out(result))
+        self._tasks.change(identifier, lambda current: current.hand_out(result))
         return StoredResult(payload, state.used(result))
 
     def fetch_mask(self, party: Party, identifier: str, active: Active = always) -> MaskSeed:
@@ -353,8 +319,7 @@ class ComputeNodeService:
 
     def state(self, identifier: str) -> TaskState:
         """Return the state of a task as it is now; raises UnknownTask."""
-        with self._tasks.change() as tasks:
-            return self._current(tasks, identifier)
+        return self._tasks.state(identifier)
 
     def _seen(self, party: Party, identifier: str) -> TaskState:
         """Return the state of a task; one of other parties is as unknown as one of nobody."""
@@ -369,77 +334,38 @@ class ComputeNodeService:
         if result not in state.task.results:
             raise UnknownTask("no such task")
 
-        self._board.wait(
-            lambda: not self.state(identifier).open,
-            lambda: ", ".join(self.state(identifier).missing),
-            active,
-        )
+        self._tasks.await_collected(identifier, active)
         with self._computing:
             state = self.state(identifier)
             state.check_running()
             if result not in state.results:
                 digests = self._compute(state, result, active)
-                state = self._change(identifier, lambda current: _noted(current, digests))
+                state = self._tasks.change(identifier, lambda current: _noted(current, digests))
         return state
 
     def close(self) -> None:
         """End every wait; calls that compute go on to their end."""
-        self._board.close()
-
-    def _current(self, tasks: Tasks, identifier: str) -> TaskState:
-        stored = tasks.get(identifier)
-        if stored is None:
-            raise UnknownTask("no such task")
-        current = stored.at(self._clock())
-        if current is not stored:
-            tasks.put(current)
-        return current
-
-    def _change(self, identifier: str, step: Callable[[TaskState], TaskState]) -> TaskState:
-        with self._board.change(), self._tasks.change() as tasks:
-            before = self._current(tasks, identifier)
-            after = step(before)
-            if after is not before:
-                tasks.put(after)
-            return after
-
-    @property
-    def _deadline(self) -> float:
-        return self._clock() + self._task_seconds
-
-    def _renew(self, identifier: str) -> None:
-        with self._board.change(), self._tasks.change() as tasks:
-            key, state = tasks.public_key(), self._current(tasks, identifier)
-            if key is not None:
-                tasks.put(state.under(key_of(state.task, key), self._deadline, unreleased=True))
+        self._tasks.close()
 
     def _note(self, identifier: str, party: Party) -> None:
-        self._change(identifier, lambda state: state.join(party.name))
+        self._tasks.change(identifier, lambda state: state.join(party.name))
 
     def _end(self, party: Party, identifier: str, step: Callable[[TaskState], TaskState]) -> None:
         task = self.task(party, identifier)
         if isinstance(task, GramTask) or party.name != task.declarer:
             raise PermissionDenied("only its declarer ends a task")
-        self._change(identifier, step)
+        self._tasks.change(identifier, step)
 
-    def _record(
-        self, identifier: str, part: Part, key: str, upload: Arriving, operand: str
-    ) -> bool:
+    def _record(self, task: Task, part: Part, key: str, upload: Arriving, operand: str) -> bool:
         """Take a checked contribution into the store, then into the task."""
-        # Under one lock, so that two uploads cannot both win; and stored before it is recorded,
-        # so that a full disk leaves the part missing and not lost.
-        with self._board.change(), self._tasks.change() as tasks:
-            before = self._current(tasks, identifier)
-            if _keys(tasks, before.task).present != key:
-                raise Unavailable("the public key was replaced meanwhile")
-            after = before.under(key, self._deadline).contribute(part, upload.declared.digest)
-            if after is before:
-                return False
-            self.received[part[0]] = self.received.get(part[0], 0) + upload.declared.size
-            self._claim(tasks, before.task, part, operand)
-            self._store.adopt(upload.path, upload.declared.digest)
-            tasks.put(after)
-        return True
+        declared, name = upload.declared, part[0]
+
+        def store(tasks: Tasks) -> None:
+            self._claim(tasks, task, part, operand)
+            self._store.adopt(upload.path, declared.digest)
+            self.received[name] = self.received.get(name, 0) + declared.size
+
+        return self._tasks.record(task.identifier, part, key, declared.digest, store)
 
     def _claim(self, tasks: Tasks, task: Task, part: Part, operand: str) -> None:
         """Refuse ciphertexts, by their digest, that were used elsewhere (control C17)."""
@@ -449,10 +375,7 @@ class ComputeNodeService:
             raise Replayed("the ciphertexts of a contribution were used before")
 
     def _compute(self, state: TaskState, result: str, active: Active) -> Mapping[str, str]:
-        with self._tasks.change() as tasks:
-            key = tasks.public_key()
-        if key is None:
-            raise Unavailable("the key holder has not published the public key")
+        key = self._tasks.public_key()
         with self.measurements.stage("compute"):
             return self._computer.compute(state.task, result, state.used(result), key, active)
 
@@ -469,14 +392,6 @@ def _decrypts(party: Party, task: Task) -> bool:
     if isinstance(task, QueryTask):
         return party.role == RETAILER and party.name == task.asker
     return party.role != RETAILER
-
-
-def _keys(tasks: Tasks, task: Task) -> Keys:
-    """Return what contributions to a task are bound to, and what they were before."""
-    key = tasks.public_key()
-    if key is None:
-        raise Unavailable("the key holder has not published the public key")
-    return Keys(key_of(task, key), tasks.replaced_keys())
 
 
 def _concerns(party: Party, task: Task) -> bool:

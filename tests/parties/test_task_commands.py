@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from hecf.errors import TaskEnded
 from hecf.he.plan import LEFT
 from hecf.kits.kit import Kit
+from hecf.protocol.state import TaskState
 from hecf.protocol.tasks import GramTask, ScoreTask
 from hecf.rpc.compute_node import ComputeNodeService
 from hecf.rpc.computing import LocalComputer
@@ -97,8 +98,12 @@ def test_an_abort_reaches_those_who_wait(
 def test_what_was_handed_out_is_not_aborted(
     coalition: Provisioned, service: ComputeNodeService
 ) -> None:
-    identifier = GramTask(coalition.terms).identifier
-    service._change(identifier, lambda state: state.hand_out("alder/birch"))
+    def handed_out(state: TaskState) -> TaskState:
+        for part in state.task.parts:
+            state = state.contribute(part, "0a" * 32)
+        return state.computed("alder/birch", "0b" * 32).hand_out("alder/birch")
+
+    service._tasks.change(GramTask(coalition.terms).identifier, handed_out)
     refused = run(coalition, "abort", "gram")
     assert refused.exit_code == 1
     assert "handed out" in refused.stderr

@@ -91,10 +91,10 @@ def test_a_task_expires_at_its_deadline(tmp_path: Path) -> None:
     give(coalition, task, "alder")
     service: Any = coalition.node_service
     deadline = service.state(task.identifier).deadline
-    service._clock = lambda: deadline - 1
+    service._tasks._clock = lambda: deadline - 1
     with pytest.raises(PartyMissing, match="birch, cedar did not act"):
         coalition.key_holder("alder").release_sum(task)
-    service._clock = lambda: deadline
+    service._tasks._clock = lambda: deadline
     with pytest.raises(TaskEnded, match="expired: birch, cedar did not contribute in time"):
         coalition.key_holder("alder").release_sum(task)
 
