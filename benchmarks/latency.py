@@ -15,7 +15,6 @@ ledger. Use a coalition that was provisioned for it: the kits of all retailers l
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import sys
 import time
@@ -31,20 +30,19 @@ import numpy as np
 from benchmarks.harness import rng
 from benchmarks.machine import machine
 from benchmarks.open_loop import offer, summary
-from hecf.errors import ConfigurationError, HecfError, Mismatch
+from benchmarks.script import guarded
+from hecf.errors import ConfigurationError, Mismatch
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT
 from hecf.he.scheme import scheme_by_name
 from hecf.kits.connection import connected
-from hecf.kits.files import write_public
 from hecf.kits.kit import Kit
 from hecf.measure import Measurements
 from hecf.protocol.tasks import SumTask, key_parameters
 from hecf.protocol.terms import Terms
 from hecf.recipes.contribution import Contributor
 from hecf.recipes.horizontal import received_sum
-from parties.commands.guard import check_target
-from parties.system.lifetime import ERROR_PREFIX
+from parties.commands.guard import as_text, check_target, write_json
 
 
 class Client:
@@ -216,16 +214,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write results here too")
     options = vars(parser.parse_args(arguments))
     folder, target = options.pop("kits"), options.pop("json")
-    try:
+
+    def work() -> int:
         check_target(target)
-        text = json.dumps(measure(folder, **options), indent=1) + "\n"
-        if target is not None:
-            write_public(target, text.encode())
-    except HecfError as error:
-        sys.stderr.write(f"{ERROR_PREFIX}{error}\n")
-        return 1
-    sys.stdout.write(text)
-    return int(any(each["failed"] for each in json.loads(text)["latencies"]))
+        found = measure(folder, **options)
+        write_json(target, found)
+        sys.stdout.write(as_text(found))
+        return int(any(each["failed"] for each in found["latencies"]))
+
+    return guarded(work)
 
 
 def whole(text: str) -> int:

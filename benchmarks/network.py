@@ -10,7 +10,6 @@ and one round trip.
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,14 +19,14 @@ from typing import Any
 
 from benchmarks.machine import machine
 from benchmarks.namespaces import Namespace, join, shape
-from hecf.errors import ConfigurationError, HecfError
-from hecf.kits.files import write_public
+from benchmarks.script import guarded
+from hecf.errors import ConfigurationError
 from hecf.rpc.identity import COMPUTE_NODE
-from parties.commands.guard import check_target
+from parties.commands.guard import check_target, write_json
 from parties.demonstrations import loyalty_programme
 from parties.demonstrations.loyalty_programme import DemoOptions, Surroundings
 from parties.report.networks import LAN, WAN, Network
-from parties.system.lifetime import ERROR_PREFIX, Stopped, caught, raise_on_signals
+from parties.system.lifetime import raise_on_signals
 
 NODE = "198.18.0.2:7100"
 """Where the node listens, and in the other namespace the relay to it: reserved for benchmarks."""
@@ -123,20 +122,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write results here")
     options = parser.parse_args(arguments)
     raise_on_signals()
-    try:
+
+    def work() -> int:
         check_target(options.json)
         found = measure(options.quick, _say)
-        if options.json is not None:
-            write_public(options.json, (json.dumps(found, indent=1) + "\n").encode())
-    except HecfError as error:
-        sys.stderr.write(f"{ERROR_PREFIX}{error}\n")
-        return 1
-    except Stopped:
-        caught()
-        sys.stderr.write("stopped\n")
-        return 130
-    sys.stdout.write(f"{show(found)}\n")
-    return 0
+        write_json(options.json, found)
+        sys.stdout.write(f"{show(found)}\n")
+        return 0
+
+    return guarded(work)
 
 
 @contextmanager

@@ -13,7 +13,6 @@ coalition do side by side, from joining to every released Gram block.
 from __future__ import annotations
 
 import argparse
-import json
 import secrets
 import sys
 import time
@@ -30,8 +29,9 @@ from benchmarks.harness import rng
 from benchmarks.latency import positive, whole
 from benchmarks.machine import machine
 from benchmarks.open_loop import Request, offer, summary
+from benchmarks.script import guarded
 from benchmarks.services import services
-from hecf.errors import HecfError, InvalidInput, Mismatch
+from hecf.errors import InvalidInput, Mismatch
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float
 from hecf.he.plan import LEFT
@@ -39,7 +39,6 @@ from hecf.he.product.item_model import ItemModel
 from hecf.he.product.plan import ProductPlan
 from hecf.he.scheme import streaming_scheme
 from hecf.kits.connection import connected
-from hecf.kits.files import write_public
 from hecf.kits.kit import Kit
 from hecf.measure import STAGES, Measurements
 from hecf.protocol.ports import ComputeNode, KeyHolder
@@ -47,8 +46,8 @@ from hecf.protocol.tasks import KEY, MODEL, SCORES, QueryTask
 from hecf.protocol.terms import BLINDED, OWN_KEY
 from hecf.recipes.contribution import Contributor
 from hecf.recipes.vertical import VerticalRetailer
-from parties.commands.guard import check_target
-from parties.system.lifetime import ERROR_PREFIX, Stopped, caught, raise_on_signals
+from parties.commands.guard import as_text, check_target, write_json
+from parties.system.lifetime import raise_on_signals
 
 SHOPPERS_ASKED = 8
 RETAILERS = 16
@@ -306,21 +305,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     measure: Callable[..., list[dict[str, Any]]] = options.pop("measure")
     target = options.pop("json")
     raise_on_signals()
-    try:
+
+    def work() -> int:
         check_target(target)
         found = measure(**options)
-        text = json.dumps({"machine": machine(), "latencies": found}, indent=1) + "\n"
-        if target is not None:
-            write_public(target, text.encode())
-    except HecfError as error:
-        sys.stderr.write(f"{ERROR_PREFIX}{error}\n")
-        return 1
-    except Stopped:
-        caught()
-        sys.stderr.write("stopped\n")
-        return 130
-    sys.stdout.write(text)
-    return int(any(each["failed"] for each in found))
+        content = {"machine": machine(), "latencies": found}
+        write_json(target, content)
+        sys.stdout.write(as_text(content))
+        return int(any(each["failed"] for each in found))
+
+    return guarded(work)
 
 
 if __name__ == "__main__":

@@ -53,4 +53,9 @@ def check_target(path: Path | None) -> None:
 def write_json(path: Path | None, found: object) -> None:
     """Write what a command found for programs to read, if a file was named."""
     if path is not None:
-        write_public(path, (json.dumps(found, indent=1) + "\n").encode())
+        write_public(path, as_text(found).encode())
+
+
+def as_text(found: object) -> str:
+    """Write out what a command found as the JSON of a file."""
+    return json.dumps(found, indent=1) + "\n"

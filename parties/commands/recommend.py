@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from parties.commands.guard import check_target, guarded
+from parties.commands.guard import as_text, check_target, guarded
 from parties.commands.options import (
     ItemColumn,
     JsonFile,
@@ -54,7 +53,7 @@ def recommend(
             for rank, (item, score) in enumerate(zip(items, values, strict=True), start=1)
             if item >= 0
         ]
-        write_private(json_path, (json.dumps(rows, indent=1) + "\n").encode())
+        write_private(json_path, as_text(rows).encode())
     table = Table("user_id", "best items", title=f"{len(history.user_ids)} shoppers")
     for user, items in list(zip(history.user_ids, ids, strict=True))[:_SHOWN]:
         table.add_row(user, ", ".join(item_ids[item] for item in items if item >= 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -52,15 +52,20 @@ def _title(curve: Mapping[str, Any]) -> str:
     return f"{str(curve['operation']).capitalize()} by {curve['by']}: {fixed}"
 
 
-def _chart(curve: Mapping[str, Any]) -> Markup:
-    points = curve["points"]
-    sizes = LogAxis.between(points[0]["size"], points[-1]["size"])
-    spent = LogAxis.around(
+def seconds_axis(points: Iterable[Mapping[str, Any]]) -> LogAxis:
+    """Return the axis that holds all seconds of a curve, measured and expected."""
+    return LogAxis.around(
         float(point[field][party])
         for point in points
         for field in ("seconds", "promised_seconds")
         for party in PARTIES
     )
+
+
+def _chart(curve: Mapping[str, Any]) -> Markup:
+    points = curve["points"]
+    sizes = LogAxis.between(points[0]["size"], points[-1]["size"])
+    spent = seconds_axis(points)
 
     def up(seconds: float) -> str:
         return f"{_HEIGHT * (1 - spent.place(seconds)):.1f}"

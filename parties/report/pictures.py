@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from parties.report import figures
-from parties.report.growth import PARTIES, STYLES
+from parties.report.growth import PARTIES, STYLES, seconds_axis
 from parties.report.logarithm import LogAxis
 from parties.report.markup import Content, Markup, tag, verbatim
 from parties.report.overhead import Overhead
@@ -116,12 +116,7 @@ def growth_picture(results: Mapping[str, Any]) -> str:
 def _panel(curve: Mapping[str, Any]) -> list[Content]:
     points = curve["points"]
     sizes = LogAxis.between(points[0]["size"], points[-1]["size"])
-    spent = LogAxis.around(
-        float(point[field][party])
-        for point in points
-        for field in ("seconds", "promised_seconds")
-        for party in PARTIES
-    )
+    spent = seconds_axis(points)
     left, top, width, height = _INNER
 
     def at(point: Mapping[str, Any], field: str, party: str) -> tuple[float, float]:

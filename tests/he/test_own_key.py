@@ -17,8 +17,9 @@ from hecf.he.modular import centre
 from hecf.he.own_key.client import OwnKeyClient
 from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery, expand
 from hecf.he.own_key.node import OwnKeyNode
-from hecf.he.own_key.plan import BATCH, SEED_BYTES, OwnKeyPlan
+from hecf.he.own_key.plan import BATCH, OwnKeyPlan
 from hecf.he.own_key.planner import plan_batch, plan_query
+from hecf.he.own_key.seeds import SEED_BYTES
 from hecf.he.parameters import ParameterSet
 from hecf.he.secret import SecretCipher
 

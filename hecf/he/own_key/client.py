@@ -8,7 +8,8 @@ from hecf.he import ntt
 from hecf.he.keys import SecretKey
 from hecf.he.modular import Float, Words, centre, digits_to_float, recombine, residues, to_words
 from hecf.he.own_key.messages import OwnKeyAnswer, OwnKeyQuery, expand
-from hecf.he.own_key.plan import QUERY, SEED_BYTES, OwnKeyPlan
+from hecf.he.own_key.plan import QUERY, OwnKeyPlan
+from hecf.he.own_key.seeds import SEED_BYTES
 from hecf.he.plan import check_key
 from hecf.he.sampling import RandomBytes
 from hecf.he.secret import SecretCipher

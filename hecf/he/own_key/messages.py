@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hecf.errors import MalformedMessage
 from hecf.he import sampling
 from hecf.he.messages import (
     Kind,
@@ -22,7 +21,8 @@ from hecf.he.messages import (
     parse_words,
 )
 from hecf.he.modular import Words
-from hecf.he.own_key.plan import SEED_BYTES, OwnKeyPlan
+from hecf.he.own_key.plan import OwnKeyPlan
+from hecf.he.own_key.seeds import SEED_BYTES, check_seed
 
 EXPAND_BLOCKS = 16
 """Polynomials that are expanded at once, so that they stay in the caches; part of the format."""
@@ -47,10 +47,7 @@ class OwnKeyQuery:
     constant: Words
 
     def __post_init__(self) -> None:
-        if len(self.seed) != SEED_BYTES:
-            raise MalformedMessage(
-                "a seed has another length", got=len(self.seed), expected=SEED_BYTES
-            )
+        check_seed(self.seed)
         check_words(self.constant, self.plan.query_shape)
 
     def to_bytes(self) -> bytes:

@@ -32,6 +32,7 @@ import numpy as np
 
 from hecf.errors import InvalidInput, ParameterError
 from hecf.he.modular import Float
+from hecf.he.own_key.seeds import SEED_BYTES
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import WORD_BYTES, fingerprint
 from hecf.he.product.packing import ProductPacking
@@ -39,7 +40,6 @@ from hecf.he.secret import SECRET_NOISE_BOUND
 
 QUERY = "query"
 BATCH = "batch"
-SEED_BYTES = 32
 
 MOST_SCALE_BITS = 60
 

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hecf.errors import MalformedMessage
 from hecf.he import sampling
 from hecf.he.matrices import PublicKey
 from hecf.he.messages import Kind, check_words, header, open_header, pack_words, parse_words
 from hecf.he.modular import Words
+from hecf.he.own_key.seeds import SEED_BYTES, check_seed
 from hecf.he.parameters import ParameterSet
 from hecf.he.plan import WORD_BYTES
-
-SEED_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,7 @@ class QuerierKey:
     constant: Words
 
     def __post_init__(self) -> None:
-        if len(self.seed) != SEED_BYTES:
-            raise MalformedMessage(
-                "a seed has another length", got=len(self.seed), expected=SEED_BYTES
-            )
+        check_seed(self.seed)
         check_words(self.constant, _shape(self.parameters))
 
     def to_bytes(self) -> bytes:

@@ -13,7 +13,8 @@ from hecf.he import ntt
 from hecf.he.keys import SecretKey
 from hecf.he.matrices import EncryptedMatrix, EncryptedProduct
 from hecf.he.modular import Float, centre, digits_to_float, recombine, to_words
-from hecf.he.own_key.public_key import SEED_BYTES, QuerierKey, second_half
+from hecf.he.own_key.public_key import QuerierKey, second_half
+from hecf.he.own_key.seeds import SEED_BYTES
 from hecf.he.plan import LEFT, check_parameters
 from hecf.he.product.plan import SCORE, ProductPlan, product_plan
 from hecf.he.sampling import RandomBytes
